@@ -1,0 +1,52 @@
+"""Residual networks for Keras 3: search, train, take apart and export them.
+
+Importing this package imports no framework; attributes load on first use. The layers register with
+Keras as soon as both packages are imported, in either order, so that ``keras.saving.load_model``
+reads models of ours.
+"""
+
+from pathlib import Path
+
+import lazy_loader
+import wrapt
+
+from keras_resnets._version import __version__
+
+__all__ = [
+    "ConfigError",
+    "InputError",
+    "ResNetConfig",
+    "__version__",
+    "complexity",
+    "config_from_dict",
+    "create_model",
+    "list_models",
+    "model_config",
+]
+
+# The search lies beside this folder in a checkout and inside it once installed (see setup.py).
+_CHECKOUT = Path(__file__).resolve().parent.parent
+if (_CHECKOUT / "setup.py").is_file() and (_CHECKOUT / "tuning" / "search.py").is_file():
+    __path__.append(str(_CHECKOUT))
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submodules=["analysis", "data", "errors", "export", "layers", "models", "training", "tuning"],
+    submod_attrs={
+        "errors": ["ConfigError", "InputError"],
+        "models": [
+            "ResNetConfig",
+            "complexity",
+            "config_from_dict",
+            "create_model",
+            "list_models",
+            "model_config",
+        ],
+    },
+)
+
+
+@wrapt.when_imported("keras")
+def _register(keras):
+    """Import what registers itself, once Keras is there to register with."""
+    import keras_resnets.models.network  # noqa: F401

@@ -1,0 +1,11 @@
+"""TensorFlow Datasets in, batches of raw images out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "digits": ["KerasResnetsDigits"],
+        "load": ["ImageData", "load_data"],
+    },
+)

@@ -1,0 +1,127 @@
+"""A folder of images in class folders, as a data source."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from keras_resnets.errors import DataError
+
+__all__ = ["FolderSource"]
+
+_EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
+_SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+class FolderSource:
+    """Images of ``root/class/*.jpg``, or of ``root/{train,validation,test}/class/*.jpg``.
+
+    Without split folders, every tenth image of each class, in the order of a hash of its name, is
+    for testing and every tenth for validation. A missing validation or test folder is replaced the
+    same way by a part of the training images.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        DataError: There are fewer than two classes, a class lacks images, or a file is no image.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        self.name = self.root.resolve().name
+        given = {
+            _SPLIT_NAMES[path.name]: path for path in _subfolders(self.root) if _is_split(path)
+        }
+        parts = given if "train" in given else {"train": self.root}
+        self.class_names = sorted(
+            {cls.name for path in parts.values() for cls in _subfolders(path)}
+        )
+        if len(self.class_names) < 2:
+            found = ", ".join(self.class_names) or "none"
+            raise DataError(
+                f"dataset folder {str(root)!r} must hold at least two class folders of images. "
+                f"Received: {len(self.class_names)} ({found})"
+            )
+        files = {split: self._class_files(path) for split, path in parts.items()}
+        self._complete(files)
+        self.files = {
+            split: [(path, label) for label, paths in enumerate(classes) for path in paths]
+            for split, classes in files.items()
+        }
+        self._check_files()
+
+    def _class_files(self, folder: Path) -> list[list[Path]]:
+        classes = []
+        for name in self.class_names:
+            paths = (folder / name).rglob("*") if (folder / name).is_dir() else []
+            images = [path for path in paths if path.suffix.lower() in _EXTENSIONS]
+            if not images:
+                raise DataError(f"class folder {str(folder / name)!r} holds no images")
+            classes.append(sorted(images, key=_stable_order))
+        return classes
+
+    def _complete(self, files: dict[str, list[list[Path]]]) -> None:
+        for split in ("test", "validation"):
+            if split in files:
+                continue
+            files[split] = []
+            for label, paths in enumerate(files["train"]):
+                count = max(1, len(paths) // 10)
+                if len(paths) - count < 1:
+                    raise DataError(
+                        f"class {self.class_names[label]!r} of {str(self.root)!r} has too few "
+                        "images to train, validate and test on: at least three are needed"
+                    )
+                files[split].append(paths[:count])
+                files["train"][label] = paths[count:]
+
+    def _check_files(self) -> None:
+        for examples in self.files.values():
+            for path, _ in examples:
+                with path.open("rb") as file:
+                    head = file.read(8)
+                if not head.startswith(_SIGNATURES):
+                    raise DataError(f"{str(path)!r} is not a JPEG, PNG, BMP or GIF image")
+
+    def dataset(self, split: str, size: int):
+        """Return a split as a `tf.data.Dataset` of (uint8 image, int64 label).
+
+        Each image is cropped to its central square and resized to `size` x `size`.
+        """
+        import tensorflow as tf
+
+        def decode(path, label):
+            image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+            return square(image, size), label
+
+        paths = [str(path) for path, _ in self.files[split]]
+        labels = tf.constant([label for _, label in self.files[split]], tf.int64)
+        return tf.data.Dataset.from_tensor_slices((paths, labels)).map(
+            decode, num_parallel_calls=tf.data.AUTOTUNE
+        )
+
+
+def square(image, size: int):
+    """Crop an image to its central square, resize it to `size` x `size`, return it as uint8."""
+    import tensorflow as tf
+
+    shape = tf.shape(image)
+    side = tf.minimum(shape[0], shape[1])
+    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    image = image[top : top + side, left : left + side]
+    image = tf.image.resize(image, (size, size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _is_split(path: Path) -> bool:
+    return path.name in _SPLIT_NAMES and bool(_subfolders(path))
+
+
+def _stable_order(path: Path) -> bytes:
+    return hashlib.sha256(path.name.encode()).digest()

@@ -1,0 +1,42 @@
+"""The errors that mean "the input is wrong", and what to say about names nearly right."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ExportMismatchError",
+    "InputError",
+    "RunFolderError",
+    "nearest",
+]
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message says what, and what is expected.
+
+    The command line prints the message on one line and exits with code 2.
+    """
+
+
+class ConfigError(InputError):
+    """A network configuration that no network can have."""
+
+
+class DataError(InputError):
+    """A data set that is unknown, unreadable or unusable for classification."""
+
+
+class RunFolderError(InputError):
+    """A run folder that cannot be written or belongs to another command."""
+
+
+class ExportMismatchError(RuntimeError):
+    """An exported model whose answers differ from the model it came from."""
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
+    """Return ``"; nearest: a, b"`` for the names most like `name`, or an empty string."""
+    matches = difflib.get_close_matches(name.lower(), list(names), n=count, cutoff=0.5)
+    return f"; nearest: {', '.join(matches)}" if matches else ""

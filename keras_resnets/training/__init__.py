@@ -1,0 +1,11 @@
+"""Training around `model.fit`: settings, schedule, checkpoints that survive, seeds that hold."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "fit": ["TrainingResult", "train"],
+        "settings": ["TrainingSettings"],
+    },
+)

@@ -1,0 +1,197 @@
+"""The fit loop around `model.fit`: resumable to the bit, and the same for the same seed."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from keras_resnets.data.load import ImageData
+from keras_resnets.files import replacing, write_json
+from keras_resnets.models.builder import create_model
+from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.network import Network
+from keras_resnets.training.settings import TrainingSettings
+
+__all__ = ["TrainingResult", "compile_for_training", "prepare_device", "train"]
+
+HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+"""Columns of a training history."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training gives back.
+
+    Attributes:
+        model: The trained model, compiled with its optimizer.
+        history: A dict for each epoch, with the keys of `HISTORY`.
+        diverged: Whether training stopped because the loss was no longer a number.
+    """
+
+    model: Network
+    history: list[dict]
+    diverged: bool
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all epochs, those before an interruption included."""
+        return sum(row["seconds"] for row in self.history)
+
+
+def prepare_device() -> str:
+    """Make TensorFlow's operations deterministic for the process; return what it runs on."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def compile_for_training(model: Network, settings: TrainingSettings, steps: int) -> None:
+    """Compile `model` as `settings` say, for an epoch of `steps` steps.
+
+    On a CPU without XLA, which makes training there about twice slower; on a GPU as Keras decides.
+    """
+    import tensorflow as tf
+
+    total = settings.epochs * steps
+    warmup = math.ceil(settings.warmup * total)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else settings.learning_rate,
+        decay_steps=max(1, total - warmup),
+        warmup_target=settings.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.SGD(
+        schedule,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay or None,
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(
+            from_logits=model.config.classifier_activation in (None, "linear")
+        ),
+        metrics=["accuracy"],
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+
+
+def train(
+    config: NetworkConfig,
+    data: ImageData,
+    settings: TrainingSettings,
+    *,
+    checkpoint: str | Path | None = None,
+    until: int | None = None,
+    on_epoch: Callable[[dict, list[dict]], None] | None = None,
+) -> TrainingResult:
+    """Train a network from its configuration, or go on where a checkpoint ends.
+
+    Args:
+        config: What to build; `ImageData.adapt` makes one fit a data set.
+        data: The data set; its training split is trained on, its validation split measured.
+        settings: How to train.
+        checkpoint: A ``.keras`` file to write checkpoints to (beside, then renamed) after each
+            epoch, as long as that takes less than a tenth of the time, and to go on from if it
+            exists. It must belong to the same configuration, data and settings.
+        until: Epoch after which to stop, of the schedule's ``settings.epochs``; all by default.
+        on_epoch: Called after every epoch with its row and all rows so far.
+
+    Returns:
+        The trained model and its history; bit for bit the same after an interruption.
+
+    Example:
+        >>> data = load_data()
+        >>> config = data.adapt(model_config("resnet8_cifar"))
+        >>> result = train(config, data, TrainingSettings(epochs=10))
+    """
+    keras.utils.set_random_seed(settings.seed)
+    until = settings.epochs if until is None else min(until, settings.epochs)
+    steps = data.steps_per_epoch(settings.batch_size)
+    if checkpoint is not None and Path(checkpoint).is_file():
+        model, history = _load_checkpoint(Path(checkpoint), steps)
+    else:
+        model, history = create_model(config), []
+        compile_for_training(model, settings, steps)
+    log = _Log(history, checkpoint, on_epoch)
+    if len(history) < until:
+        model.fit(
+            data.training_batches(
+                settings.batch_size,
+                settings.seed,
+                augment=settings.augment,
+                first_epoch=len(history),
+            ),
+            initial_epoch=len(history),
+            epochs=until,
+            steps_per_epoch=steps,
+            validation_data=data.evaluation_batches("validation", max(256, settings.batch_size)),
+            callbacks=[log],
+            shuffle=False,
+            verbose=0,
+        )
+    return TrainingResult(model, history, log.diverged)
+
+
+def _load_checkpoint(checkpoint: Path, steps: int) -> tuple[Network, list[dict]]:
+    """Return the model and the history up to the epoch that the model has seen.
+
+    The history is written before the model: what a crash between the two leaves is too long.
+    """
+    model = keras.saving.load_model(checkpoint)
+    history = json.loads(checkpoint.with_suffix(".json").read_text())
+    return model, history[: int(model.optimizer.iterations) // steps]
+
+
+class _Log(keras.callbacks.Callback):
+    """Keeps the history, stops at a loss that is no number, writes checkpoints."""
+
+    def __init__(self, history, checkpoint, on_epoch):
+        super().__init__()
+        self.history = history
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.on_epoch = on_epoch
+        self.diverged = False
+        self._saved_at = time.monotonic()
+        self._save_took = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        known = {
+            "epoch": epoch + 1,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "seconds": round(time.monotonic() - self._began, 3),
+            **(logs or {}),
+        }
+        row = {name: known.get(name) for name in HISTORY}
+        self.history.append(row)
+        if self.on_epoch is not None:
+            self.on_epoch(row, self.history)
+        if not math.isfinite(row["loss"]):
+            self.diverged = True
+            self.model.stop_training = True
+        elif time.monotonic() - self._saved_at > 10 * self._save_took:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        if not self.diverged:
+            self._save()
+
+    def _save(self):
+        if self.checkpoint is None:
+            return
+        began = time.monotonic()
+        write_json(self.checkpoint.with_suffix(".json"), self.history)
+        with replacing(self.checkpoint) as path:
+            self.model.save(path)
+        self._saved_at = time.monotonic()
+        self._save_took = self._saved_at - began

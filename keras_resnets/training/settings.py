@@ -1,0 +1,62 @@
+"""How a network is trained, as one immutable value."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from keras_resnets.errors import ConfigError
+
+__all__ = ["TrainingSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """SGD with Nesterov momentum under a warm-up and a cosine.
+
+    Args:
+        epochs: Epochs of the whole schedule.
+        batch_size: Images a step.
+        learning_rate: Peak of the schedule.
+        momentum: Nesterov momentum.
+        weight_decay: Decoupled weight decay of all weights, relative to the learning rate.
+        warmup: Part of the steps in which the learning rate rises from zero.
+        augment: Whether images are shifted, and mirrored where the data set allows it.
+        seed: Fixes the weights, the order of the data, the augmentation and stochastic depth.
+
+    Raises:
+        ConfigError: A value is illegal; the message names it.
+
+    Example:
+        >>> TrainingSettings(epochs=10).learning_rate
+        0.1
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup: float = 0.15
+    augment: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        checks = (
+            ("epochs", "a positive integer", lambda v: isinstance(v, int) and v > 0),
+            ("batch_size", "a positive integer", lambda v: isinstance(v, int) and v > 0),
+            ("learning_rate", "a positive number", lambda v: v > 0),
+            ("momentum", "a number in [0, 1)", lambda v: 0 <= v < 1),
+            ("weight_decay", "a number of at least 0", lambda v: v >= 0),
+            ("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1),
+            ("seed", "an integer in [0, 2**31)", lambda v: isinstance(v, int) and 0 <= v < 2**31),
+        )
+        for name, expected, legal in checks:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not legal(value):
+                raise ConfigError(f"`{name}` must be {expected}. Received: {name}={value!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        return dataclasses.asdict(self)
