@@ -52,23 +52,19 @@ def prepare_device() -> str:
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
-def compile_for_training(model: Network, settings: TrainingSettings, steps: int) -> None:
-    """Compile `model` as `settings` say, for an epoch of `steps` steps.
+def compile_for_training(
+    model: Network, settings: TrainingSettings, steps: int | None = None
+) -> None:
+    """Compile `model` as `settings` say, for epochs of `steps` steps.
+
+    The learning rate follows the settings' warm-up and cosine, or is constant where `steps` is None.
 
     On a CPU without XLA, which makes training there about twice slower; on a GPU as Keras decides.
     """
     import tensorflow as tf
 
-    total = settings.epochs * steps
-    warmup = math.ceil(settings.warmup * total)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else settings.learning_rate,
-        decay_steps=max(1, total - warmup),
-        warmup_target=settings.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
     optimizer = keras.optimizers.SGD(
-        schedule,
+        settings.learning_rate if steps is None else _schedule(settings, steps),
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,
         weight_decay=settings.weight_decay or None,
@@ -80,6 +76,17 @@ def compile_for_training(model: Network, settings: TrainingSettings, steps: int)
         ),
         metrics=["accuracy"],
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+
+
+def _schedule(settings: TrainingSettings, steps: int):
+    total = settings.epochs * steps
+    warmup = math.ceil(settings.warmup * total)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else settings.learning_rate,
+        decay_steps=max(1, total - warmup),
+        warmup_target=settings.learning_rate if warmup else None,
+        warmup_steps=warmup,
     )
 
 

@@ -57,6 +57,10 @@ class TrainingSettings:
             if isinstance(value, bool) or not isinstance(value, int | float) or not legal(value):
                 raise ConfigError(f"`{name}` must be {expected}. Received: {name}={value!r}")
 
+    def replace(self, **changes) -> TrainingSettings:
+        """Return a copy with some values changed, checked like any new settings."""
+        return dataclasses.replace(self, **changes)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""
         return dataclasses.asdict(self)

@@ -1,0 +1,92 @@
+"""Export to TFLite (LiteRT)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_resnets.errors import InputError
+from keras_resnets.export.saved_model import write_saved_model
+from keras_resnets.export.verify import Verification, answers, check_images, verify
+from keras_resnets.files import replacing
+from keras_resnets.models.builder import create_model
+
+__all__ = ["export_tflite", "run_tflite"]
+
+
+def export_tflite(model: keras.Model, path: str | Path, images) -> Verification:
+    """Write a TFLite file and compare it with the model, run by LiteRT without TensorFlow.
+
+    Built-in operations only, so that what converts also runs on a device. A model under a 16-bit
+    policy is converted as its float32 twin, with which it is compared. The batch size is open:
+    1 unless the runtime resizes the input.
+
+    Args:
+        model: The model, channels last.
+        path: The file to write.
+        images: Batch of images to compare on, in the model's input type and shape.
+
+    Returns:
+        How the export compares.
+
+    Raises:
+        InputError: The images do not fit the model, or the model is channels first.
+        ExportMismatchError: The export disagrees with the model; nothing is left behind.
+
+    Example:
+        >>> print(export_tflite(model, "model.tflite", images))
+        tflite: 276 images, largest difference 2.4e-07, agreement 100.00%, 0.20 MB
+    """
+    _refuse_channels_first(model)
+    images = check_images(model, images)
+    model = _float32_twin(model)
+    expected = answers(lambda batch: model(batch, training=False), images)
+    with replacing(path) as beside:
+        beside.write_bytes(_convert(model))
+        result = verify("tflite", beside, expected, run_tflite(beside, images))
+    return Verification(**{**vars(result), "path": str(path)})
+
+
+def _convert(model: keras.Model) -> bytes:
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_saved_model(model, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        return converter.convert()
+
+
+def _refuse_channels_first(model: keras.Model) -> None:
+    for layer in model.layers:
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise InputError(
+                "TFLite runs channels-last models only. Received: a channels_first model; rebuild "
+                "it with data_format='channels_last', the weights are the same"
+            )
+
+
+def _float32_twin(model: keras.Model) -> keras.Model:
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    twin = create_model(model.config, name=model.name, dtype="float32")
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def run_tflite(path: str | Path, images) -> np.ndarray:
+    """Return a TFLite file's answers."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    runner = interpreter.get_signature_runner()
+    (name,) = runner.get_input_details()
+
+    def run(batch):
+        (output,) = runner(**{name: batch}).values()
+        return output
+
+    return answers(run, np.asarray(images))

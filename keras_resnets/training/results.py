@@ -1,0 +1,56 @@
+"""What a finished training leaves on disk, and how good it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_resnets.data.load import ImageData
+from keras_resnets.files import replacing, write_text
+from keras_resnets.models.network import Network
+from keras_resnets.training.fit import HISTORY
+
+__all__ = ["accuracy", "csv_text", "write_history", "write_model"]
+
+
+def write_model(model: Network, path: str | Path) -> None:
+    """Save a model without its optimizer's state, compiled so that `evaluate` works.
+
+    Keras ignores ``include_optimizer=False`` for ``.keras`` files; the state, two thirds of a
+    checkpoint and more, is left out by rebuilding the model.
+    """
+    clean = Network.from_config(model.get_config())
+    clean.set_weights(model.get_weights())
+    clean.compile(
+        optimizer=keras.optimizers.SGD(), loss=model.loss, metrics=["accuracy"], jit_compile=False
+    )
+    with replacing(path) as beside:
+        clean.save(beside)
+
+
+def accuracy(model: Network, data: ImageData, split: str) -> float:
+    """Return the part of a split's images whose top class is right."""
+    right = total = 0
+    for images, labels in data.evaluation_batches(split, 256):
+        answers = np.asarray(model(images, training=False))
+        right += int((answers.argmax(-1) == labels.numpy()).sum())
+        total += len(labels)
+    return right / total
+
+
+def csv_text(rows: list[dict], columns) -> str:
+    """Return rows as a CSV text with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_history(history: list[dict], path: str | Path) -> None:
+    """Write a training history as CSV."""
+    write_text(path, csv_text(history, HISTORY))

@@ -1,0 +1,86 @@
+"""The bridge from keras-tuner's hyperparameters to a compiled network."""
+
+from __future__ import annotations
+
+import keras_tuner
+
+from keras_resnets.models.builder import create_model
+from keras_resnets.models.complexity import complexity
+from keras_resnets.models.config import ResNetConfig
+from keras_resnets.training.fit import compile_for_training
+from keras_resnets.training.settings import TrainingSettings
+from keras_resnets.tuning.space import Budget, SearchSpace
+
+__all__ = ["ResNetHyperModel"]
+
+
+class ResNetHyperModel(keras_tuner.HyperModel):
+    """Residual networks of searched depth, width, block, activation order and stochastic depth.
+
+    Works with any keras-tuner `Tuner`. A candidate over the budget fails its trial before anything
+    is built; the search program of this package draws another one instead.
+
+    Args:
+        input_shape: ``(height, width, channels)`` of one image.
+        classes: Number of classes.
+        space: The choices; `SearchSpace()` by default.
+        max_params: Most trainable parameters of a candidate.
+        max_macs: Most multiply-adds of a candidate for one image.
+        settings: How candidates are trained; the learning rate is searched. By default
+            `TrainingSettings()`.
+        steps_per_epoch: Steps of an epoch, which the learning rate's schedule needs; the learning
+            rate is constant without.
+        **config: Further fields of `ResNetConfig`: ``shortcut``, ``input_mean``, ``input_std``, ...
+
+    Raises:
+        ConfigError: An argument is illegal, or no candidate is within the budget.
+
+    Example:
+        >>> hypermodel = ResNetHyperModel((32, 32, 3), classes=10, max_params=100_000)
+        >>> tuner = keras_tuner.RandomSearch(hypermodel, objective="val_accuracy", max_trials=5)
+        >>> tuner.search(x, y, validation_split=0.2, epochs=3)
+    """
+
+    def __init__(
+        self,
+        input_shape,
+        classes,
+        *,
+        space: SearchSpace | None = None,
+        max_params: int | None = None,
+        max_macs: int | None = None,
+        settings: TrainingSettings | None = None,
+        steps_per_epoch: int | None = None,
+        **config,
+    ):
+        super().__init__(name="residual_network")
+        self.space = space or SearchSpace()
+        self.budget = Budget(max_params, max_macs)
+        self.base = ResNetConfig(input_shape=input_shape, classes=classes, **config)
+        self.settings = settings or TrainingSettings()
+        self.steps_per_epoch = steps_per_epoch
+        self.space.within(self.budget, self.base)
+
+    def declare_hyperparameters(self, hp):
+        """Register the choices, so that a tuner knows the space before it builds."""
+        self.space.declare(hp)
+
+    def config(self, hp) -> ResNetConfig:
+        """Return the configuration that `hp` stands for, without building it."""
+        return self.space.config(self.space.declare(hp), self.base)
+
+    def build(self, hp):
+        """Return the compiled model that `hp` stands for.
+
+        Raises:
+            keras_tuner.errors.FailedTrialError: It is over the budget.
+        """
+        values = self.space.declare(hp)
+        config = self.space.config(values, self.base)
+        excess = self.budget.excess(complexity(config))
+        if excess is not None:
+            raise keras_tuner.errors.FailedTrialError(f"refused unbuilt: {excess}")
+        settings = self.settings.replace(learning_rate=values["learning_rate"])
+        model = create_model(config)
+        compile_for_training(model, settings, self.steps_per_epoch)
+        return model

@@ -1,0 +1,285 @@
+"""The search program: propose, train, rank; train the winner, export it, verify the exports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+
+from keras_resnets._version import __version__
+from keras_resnets.data.load import ImageData, load_data
+from keras_resnets.export.saved_model import export_saved_model
+from keras_resnets.export.tflite import export_tflite
+from keras_resnets.files import write_json, write_text
+from keras_resnets.models.complexity import complexity
+from keras_resnets.models.config import ResNetConfig, config_from_dict
+from keras_resnets.models.network import Network
+from keras_resnets.run_folder import RunFolder
+from keras_resnets.training.results import accuracy, write_history, write_model
+from keras_resnets.tuning.journal import Journal, ranked
+from keras_resnets.tuning.oracles import make_oracle, planned_trials
+from keras_resnets.tuning.report import trial_line, trials_table, write_report
+from keras_resnets.tuning.settings import SearchSettings
+from keras_resnets.tuning.space import Budget
+from keras_resnets.tuning.tuner import SearchTuner, candidate_settings
+from keras_resnets.tuning.worker import Worker
+
+__all__ = ["SearchResult", "search"]
+
+FILES = ("model.keras", "saved_model/", "model.tflite", "report.html")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search leaves.
+
+    Attributes:
+        run_dir: The run folder.
+        summary: Every number of the search, as ``summary.json`` holds them.
+    """
+
+    run_dir: Path
+    summary: dict[str, Any]
+
+    @property
+    def model(self) -> Network:
+        """The winner, loaded from ``model.keras``."""
+        return keras.saving.load_model(self.run_dir / "model.keras")
+
+
+def search(
+    settings: SearchSettings | None = None,
+    run_dir: str | Path = "runs/search",
+    say: Callable[[str], None] = print,
+) -> SearchResult:
+    """Search depth and width, train the winner, export it, and prove that the exports agree.
+
+    Everything goes into one folder: ``model.keras``, ``saved_model/``, ``model.tflite``,
+    ``config.json``, ``trials.csv``, ``history.csv``, ``report.html`` and ``summary.json``. A search
+    that was interrupted, however hard, goes on in its folder; a finished one is only read.
+
+    Args:
+        settings: What to search and how long; `SearchSettings()` by default.
+        run_dir: The run folder.
+        say: Called with every line of progress.
+
+    Returns:
+        The folder and the summary.
+
+    Raises:
+        InputError: A setting is wrong, no candidate is within the budget, or the folder cannot be
+            used; nothing is written then.
+        ExportMismatchError: An export disagrees with the model.
+
+    Example:
+        >>> result = search(SearchSettings(dataset="cifar10", max_macs=20_000_000), "runs/cifar")
+        >>> result.summary["winner"]["test_accuracy"]
+    """
+    settings = settings or SearchSettings()
+    folder = RunFolder(run_dir, "search", settings.to_dict())
+    _keep_off_gpu()
+    data = load_data(**settings.data)
+    base = data.adapt(ResNetConfig())
+    structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
+    with folder:
+        if (folder / "summary.json").is_file():
+            return _finished(folder, say)
+        began = time.monotonic()
+        _say_plan(say, settings, data, len(structures), folder)
+        with Worker(folder / "worker.log") as worker:
+            worker.start()
+            journal, refused = _run_trials(settings, base, folder, worker, say)
+            winner = ranked(journal.trials)[0]
+            if winner["status"] != "ok":
+                raise RuntimeError(f"no trial succeeded; the best one: {winner['message']}")
+            say("\n" + trials_table(ranked(journal.trials)))
+            history = _train_winner(settings, winner, folder, worker, say)
+        seconds = time.monotonic() - began
+        summary = _deliver(settings, data, journal, winner, history, refused, folder, say)
+        summary["seconds"] = round(seconds + summary["seconds"], 1)
+        write_report(folder / "report.html", summary, history)
+        write_json(folder / "summary.json", summary)  # last: its presence means "finished"
+        _tidy(folder)
+        say("wrote " + ", ".join(str(folder / name) for name in FILES))
+    return SearchResult(folder.path, summary)
+
+
+def _keep_off_gpu() -> None:
+    """Leave the GPU's memory to the worker, which does all the training."""
+    import tensorflow as tf
+
+    # TensorFlow refuses once it has started its devices: then they are the caller's already.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices([], "GPU")
+
+
+def _finished(folder: RunFolder, say) -> SearchResult:
+    summary = json.loads((folder / "summary.json").read_text())
+    say(f"{folder.path} is finished; use another --run-dir to search again\n")
+    say(trials_table(ranked(summary["trials"])))
+    say(_winner_line(summary["winner"]))
+    for export in summary["exports"]:
+        say(_export_line(export))
+    return SearchResult(folder.path, summary)
+
+
+def _say_plan(say, settings: SearchSettings, data: ImageData, fitting: int, folder) -> None:
+    shape = " x ".join(map(str, data.image_shape))
+    sizes = ", ".join(f"{count} {split}" for split, count in data.sizes.items())
+    limits = [
+        f"{value:,} {what}"
+        for value, what in ((settings.max_params, "parameters"), (settings.max_macs, "MACs"))
+        if value is not None
+    ]
+    total = len(settings.space.structures())
+    say(f"data    {data.name}: {data.classes} classes, {shape}, {sizes} images")
+    say(f"space   {fitting} of {total} structures within {' and '.join(limits) or 'no limit'}")
+    say(
+        f"plan    {settings.tuner} search, {settings.epochs} epochs a trial; then the winner for "
+        f"{settings.final_epochs} epochs, SavedModel and TFLite, each verified"
+    )
+    say(f"folder  {folder.path} (interrupt at any time; the same command goes on)\n")
+
+
+def _run_trials(settings, base, folder, worker, say) -> tuple[Journal, int]:
+    journal = Journal(folder.path)
+    budget = Budget(settings.max_params, settings.max_macs)
+    space = settings.space
+
+    def fits(values):
+        return budget.excess(complexity(space.config(values, base))) is None
+
+    hyperparameters = keras_tuner.HyperParameters()
+    space.declare(hyperparameters)
+    oracle = make_oracle(
+        settings.tuner,
+        hyperparameters,
+        fits,
+        trials=settings.trials,
+        epochs=settings.epochs,
+        seed=settings.seed,
+    )
+    planned = planned_trials(oracle)
+    if len(journal):
+        say(f"going on: {len(journal)} of {planned} trials are done")
+    ran: list[dict] = []
+
+    def on_trial(row):
+        ran.append(row)
+        say(trial_line(row, journal.trials, planned, _seconds_left(settings, ran, planned, journal)))
+
+    SearchTuner(oracle, settings, base, journal, worker, on_trial, folder.path).search()
+    journal.write_csv()
+    if oracle.refused:
+        say(f"{oracle.refused} proposals over the budget were refused unbuilt")
+    return journal, oracle.refused
+
+
+def _seconds_left(settings, ran, planned, journal) -> float:
+    """Extrapolate the trials run now to the remaining ones and the winner's longer training."""
+    mean = sum(row["seconds"] for row in ran) / len(ran)
+    epochs = sum(row["epochs"] for row in ran) / len(ran)
+    return mean * (planned - len(journal)) + mean * settings.final_epochs / epochs
+
+
+def _train_winner(settings, winner, folder, worker, say) -> list[dict]:
+    say(f"\ntraining the winner, trial {winner['id']}, for {settings.final_epochs} epochs")
+    training = candidate_settings(settings, winner).replace(epochs=settings.final_epochs)
+
+    def on_epoch(row):
+        if row["epoch"] % max(1, settings.final_epochs // 5) == 0:
+            say(
+                f"epoch {row['epoch']}/{settings.final_epochs}  loss {row['loss']:.4f}  "
+                f"validation {row['val_accuracy']:.2%}"
+            )
+
+    result = worker.run(
+        {
+            "config": winner["config"],
+            "data": settings.data,
+            "settings": training.to_dict(),
+            "checkpoint": str(folder / "winner.checkpoint.keras"),
+        },
+        on_epoch,
+    )
+    if result["diverged"]:
+        raise RuntimeError(
+            f"the winner's training diverged at learning rate {winner['learning_rate']:g}"
+        )
+    return result["history"]
+
+
+def _deliver(settings, data, journal, winner, history, refused, folder, say) -> dict[str, Any]:
+    began = time.monotonic()
+    model = keras.saving.load_model(folder / "winner.checkpoint.keras")
+    write_model(model, folder / "model.keras")
+    model = keras.saving.load_model(folder / "model.keras")  # what is delivered is what is judged
+    config = config_from_dict(winner["config"])
+    write_text(folder / "config.json", config.to_json() + "\n")
+    write_history(history, folder / "history.csv")
+    best = {
+        "trial": winner["id"],
+        "config": winner["config"],
+        "depth": config.depth,
+        "width": winner["width"],
+        "params": winner["params"],
+        "macs": winner["macs"],
+        "search_val_accuracy": winner["val_accuracy"],
+        "val_accuracy": history[-1]["val_accuracy"],
+        "test_accuracy": accuracy(model, data, "test"),
+        "seconds": round(sum(row["seconds"] for row in history), 1),
+    }
+    say(_winner_line(best))
+    images, _ = data.images("test", limit=2000)
+    exports = []
+    for export, name in ((export_saved_model, "saved_model"), (export_tflite, "model.tflite")):
+        result = export(model, folder / name, images)
+        exports.append({**vars(result), "path": name})
+        say(_export_line(exports[-1]))
+    trials = [{k: v for k, v in t.items() if k != "values"} for t in journal.trials]
+    return {
+        "version": __version__,
+        "settings": settings.to_dict(),
+        "data": {
+            **settings.data,
+            "image_shape": list(data.image_shape),
+            "class_names": list(data.class_names),
+            "images": data.sizes,
+        },
+        "refused": refused,
+        "trials": trials,
+        "winner": best,
+        "exports": exports,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _winner_line(winner: dict) -> str:
+    return (
+        f"winner: depth {winner['depth']}, width {winner['width']}, {winner['params']:,} "
+        f"parameters, {winner['macs']:,} MACs, test accuracy {winner['test_accuracy']:.2%}"
+    )
+
+
+def _export_line(export: dict) -> str:
+    return (
+        f"{export['path']}: {export['images']} test images, largest difference "
+        f"{export['largest_difference']:.1e}, agreement {export['agreement']:.2%}, "
+        f"{export['bytes'] / 1e6:.2f} MB"
+    )
+
+
+def _tidy(folder: RunFolder) -> None:
+    """Remove what only an unfinished search needs."""
+    shutil.rmtree(folder / "tuner", ignore_errors=True)
+    for pattern in ("winner.checkpoint.*", "trials/*.checkpoint.*"):
+        for path in folder.path.glob(pattern):
+            path.unlink()

@@ -1,0 +1,84 @@
+"""Everything that makes a search what it is, as one immutable value."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_resnets.errors import ConfigError
+from keras_resnets.tuning.space import Budget, SearchSpace
+
+__all__ = ["SearchSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """What is searched, on what, and how long.
+
+    Args:
+        dataset: TensorFlow Datasets name or folder of images, as for `load_data`.
+        data_dir: Where TensorFlow Datasets keeps its data.
+        image_size: Side in pixels to resize to.
+        flip: Whether training may mirror images; None to decide by the class names.
+        tuner: ``"random"``, ``"hyperband"`` or ``"bayesian"``.
+        trials: Number of candidates (Hyperband derives its own from `epochs`).
+        epochs: Epochs of a candidate's training.
+        final_epochs: Epochs of the winner's.
+        batch_size: Images a step.
+        max_params: Most trainable parameters of a candidate.
+        max_macs: Most multiply-adds of a candidate for one image.
+        seed: Fixes proposals, weights, data order and augmentation.
+        space: The choices.
+
+    Raises:
+        ConfigError: A value is illegal.
+    """
+
+    dataset: str = "keras_resnets_digits"
+    data_dir: str | None = None
+    image_size: int | None = None
+    flip: bool | None = None
+    tuner: str = "random"
+    trials: int = 10
+    epochs: int = 12
+    final_epochs: int = 40
+    batch_size: int = 64
+    max_params: int | None = None
+    max_macs: int | None = None
+    seed: int = 0
+    space: SearchSpace = field(default_factory=SearchSpace)
+
+    def __post_init__(self):
+        for name in ("trials", "epochs", "final_epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}"
+                )
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31 - 1:
+            raise ConfigError(
+                f"`seed` must be an integer in [0, 2**31 - 1). Received: seed={self.seed!r}"
+            )
+        if self.tuner not in ("random", "hyperband", "bayesian"):
+            raise ConfigError(
+                "`tuner` must be 'random', 'hyperband' or 'bayesian'. "
+                f"Received: tuner={self.tuner!r}"
+            )
+        Budget(self.max_params, self.max_macs)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Arguments of `load_data`."""
+        return {
+            "name": self.dataset,
+            "data_dir": self.data_dir,
+            "image_size": self.image_size,
+            "flip": self.flip,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values, the place of the data left out."""
+        values = dataclasses.asdict(self)
+        del values["data_dir"]
+        return values

@@ -1,0 +1,161 @@
+"""What is searched, and what a candidate may cost. Pure Python: no candidate is built to judge it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from keras_resnets.errors import ConfigError
+from keras_resnets.models.complexity import Complexity, complexity
+from keras_resnets.models.config import ResNetConfig
+
+__all__ = ["Budget", "SearchSpace"]
+
+_STRUCTURE = ("block", "activation_order", "blocks_per_stage", "width")
+"""Choices that change a candidate's cost."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a candidate may cost.
+
+    Args:
+        max_params: Trainable parameters, or None for any number.
+        max_macs: Multiply-adds for one image, or None.
+
+    Raises:
+        ConfigError: A limit is not a positive integer.
+    """
+
+    max_params: int | None = None
+    max_macs: int | None = None
+
+    def __post_init__(self):
+        for name in ("max_params", "max_macs"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ConfigError(
+                    f"`{name}` must be a positive integer or None. Received: {name}={value!r}"
+                )
+
+    def excess(self, cost: Complexity) -> str | None:
+        """Say which limit a cost exceeds, or None."""
+        if self.max_params is not None and cost.trainable_params > self.max_params:
+            return f"{cost.trainable_params:,} parameters, more than max_params={self.max_params:,}"
+        if self.max_macs is not None and cost.macs > self.max_macs:
+            return f"{cost.macs:,} multiply-adds, more than max_macs={self.max_macs:,}"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """The candidates: every combination of these choices.
+
+    Args:
+        blocks: Kinds of block.
+        activation_orders: Activation orders.
+        blocks_per_stage: Blocks in each of the stages; the depth follows.
+        widths: Channels of the first stage; each further stage doubles them.
+        final_survivals: Survival probabilities of the last block (1: no stochastic depth).
+        learning_rates: Lowest and highest peak learning rate, searched on a logarithmic scale.
+        stages: Number of stages.
+
+    Raises:
+        ConfigError: A choice is empty or illegal.
+    """
+
+    blocks: tuple[str, ...] = ("basic", "bottleneck")
+    activation_orders: tuple[str, ...] = ("post", "pre")
+    blocks_per_stage: tuple[int, ...] = (1, 2, 3)
+    widths: tuple[int, ...] = (8, 16, 32, 48)
+    final_survivals: tuple[float, ...] = (1.0, 0.9, 0.8, 0.5)
+    learning_rates: tuple[float, float] = (0.03, 0.3)
+    stages: int = 3
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "stages":
+                continue
+            if not isinstance(value, list | tuple) or not value:
+                raise ConfigError(
+                    f"`{field.name}` must be a non-empty sequence. Received: {value!r}"
+                )
+            object.__setattr__(self, field.name, tuple(value))
+        low, high = self.learning_rates if len(self.learning_rates) == 2 else (0, 0)
+        if not 0 < low <= high:
+            raise ConfigError(
+                "`learning_rates` must be (lowest, highest), both positive. "
+                f"Received: {self.learning_rates}"
+            )
+        for values in self.structures():  # refuses an illegal choice by the configuration's words
+            self.config(values | {"final_survival": min(self.final_survivals)})
+
+    def declare(self, hp) -> dict[str, Any]:
+        """Register the choices with a `keras_tuner.HyperParameters`; return the chosen values."""
+        low, high = self.learning_rates
+        return {
+            "block": hp.Choice("block", list(self.blocks)),
+            "activation_order": hp.Choice("activation_order", list(self.activation_orders)),
+            "blocks_per_stage": hp.Choice("blocks_per_stage", list(self.blocks_per_stage)),
+            "width": hp.Choice("width", list(self.widths)),
+            "final_survival": hp.Choice("final_survival", list(self.final_survivals)),
+            "learning_rate": (
+                hp.Fixed("learning_rate", low)
+                if low == high
+                else hp.Float("learning_rate", low, high, sampling="log")
+            ),
+        }
+
+    def config(self, values: dict[str, Any], base: ResNetConfig | None = None) -> ResNetConfig:
+        """Return the configuration that chosen values stand for.
+
+        Args:
+            values: The value of each choice, as `declare` names them; others are ignored.
+            base: Configuration that gives the rest: input, classes, shortcut.
+
+        Raises:
+            ConfigError: A value is illegal.
+        """
+        base = ResNetConfig() if base is None else base
+        width = values["width"]
+        return base.replace(
+            block=values["block"],
+            activation_order=values["activation_order"],
+            blocks=(values["blocks_per_stage"],) * self.stages,
+            widths=tuple(width * 2**stage for stage in range(self.stages)),
+            strides=None,
+            stem_width=width,
+            final_survival=values["final_survival"],
+        )
+
+    def structures(self) -> list[dict[str, Any]]:
+        """Return every combination of the choices that change a candidate's cost."""
+        choices = (self.blocks, self.activation_orders, self.blocks_per_stage, self.widths)
+        return [
+            dict(zip(_STRUCTURE, combination, strict=True))
+            for combination in itertools.product(*choices)
+        ]
+
+    def within(self, budget: Budget, base: ResNetConfig) -> list[dict[str, Any]]:
+        """Return the structures whose cost is within a budget.
+
+        Raises:
+            ConfigError: None is; the message says what the cheapest would cost.
+        """
+        costs = [
+            (values, complexity(self.config(values | {"final_survival": 1.0}, base)))
+            for values in self.structures()
+        ]
+        fitting = [values for values, cost in costs if budget.excess(cost) is None]
+        if not fitting:
+            params = min(cost.trainable_params for _, cost in costs)
+            macs = min(cost.macs for _, cost in costs)
+            raise ConfigError(
+                f"no candidate is within the budget (max_params={budget.max_params}, "
+                f"max_macs={budget.max_macs}): the smallest has {params:,} parameters, the "
+                f"cheapest {macs:,} multiply-adds"
+            )
+        return fitting
