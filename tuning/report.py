@@ -40,9 +40,13 @@ def trial_line(row: dict, trials: list[dict], planned: int, seconds_left: float)
     """Return one line about a finished trial, the best so far and the time left."""
     best = ranked(trials)[0]
     result = (
-        f"{row['val_accuracy']:.2%}" if row["status"] == "ok" else f"{row['status']}: {row['message']}"
+        f"{row['val_accuracy']:.2%}"
+        if row["status"] == "ok"
+        else f"{row['status']}: {row['message']}"
     )
-    best_so_far = f"best {best['val_accuracy']:.2%} ({best['id']})" if best["status"] == "ok" else ""
+    best_so_far = (
+        f"best {best['val_accuracy']:.2%} ({best['id']})" if best["status"] == "ok" else ""
+    )
     return (
         f"trial {len(trials)}/{planned}  {row['block']} {row['activation_order']}  "
         f"depth {row['depth']} width {row['width']}  {row['params']:,} params  "

@@ -174,7 +174,9 @@ def _run_trials(settings, base, folder, worker, say) -> tuple[Journal, int]:
 
     def on_trial(row):
         ran.append(row)
-        say(trial_line(row, journal.trials, planned, _seconds_left(settings, ran, planned, journal)))
+        say(
+            trial_line(row, journal.trials, planned, _seconds_left(settings, ran, planned, journal))
+        )
 
     SearchTuner(oracle, settings, base, journal, worker, on_trial, folder.path).search()
     journal.write_csv()

@@ -124,7 +124,8 @@ def _label_stage(ax, config, parts, stage, blocks):
     )
     if config.final_survival < 1:
         text += "\nsurvival " + " to ".join(
-            f"{block.survival:.2f}" for _, block in (blocks[:1] if first == last else blocks[::len(blocks) - 1])
+            f"{block.survival:.2f}"
+            for _, block in (blocks[:1] if first == last else blocks[:: len(blocks) - 1])
         )
     ax.plot([first - 0.3, last + 0.3], [-0.95, -0.95], color=INK, linewidth=0.8)
     ax.text((first + last) / 2, -1.05, text, ha="center", va="top", fontsize=8, color=INK)

@@ -100,9 +100,7 @@ def verify(
             f"{format} export differs from the model by {difference:.2e} (allowed: {allowed:.0e}) "
             f"on {len(expected)} images; top classes agree on {agreement:.2%}"
         )
-    return Verification(
-        format, str(path), _size(Path(path)), len(expected), difference, agreement
-    )
+    return Verification(format, str(path), _size(Path(path)), len(expected), difference, agreement)
 
 
 def _size(path: Path) -> int:

@@ -174,4 +174,5 @@ def model_config(name: str, **overrides) -> ResNetConfig:
                 **{k: int(v) if v and v.isdigit() else v for k, v in words.items()}
             )
             return config.replace(**overrides) if overrides else config
-    raise ConfigError(f"no model is named {name!r}{nearest(name, list_models())}")
+    hint = nearest(name, list_models()) or "; `keras-resnets list` shows the names"
+    raise ConfigError(f"no model is named {name!r}{hint}")

@@ -1,0 +1,73 @@
+"""The program behind ``keras-resnets export``: load a model, export it, verify on real images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_resnets.data.load import load_data
+from keras_resnets.errors import InputError
+from keras_resnets.export.saved_model import export_saved_model
+from keras_resnets.export.tflite import export_tflite
+from keras_resnets.export.verify import Verification
+
+__all__ = ["run_export"]
+
+_FORMATS = {
+    "saved_model": (export_saved_model, "saved_model"),
+    "tflite": (export_tflite, "model.tflite"),
+}
+
+
+def run_export(
+    path: str | Path,
+    formats: Sequence[str],
+    output: str | Path,
+    data: dict[str, Any],
+    say: Callable[[str], None] = print,
+    limit: int = 2000,
+) -> list[Verification]:
+    """Export a saved model to some formats, each verified on a data set's test images.
+
+    Args:
+        path: The ``.keras`` file.
+        formats: ``"saved_model"`` and ``"tflite"``, or one of them.
+        output: Folder to write ``saved_model/`` and ``model.tflite`` into.
+        data: Arguments of `load_data`.
+        say: Called with a line for each export.
+        limit: Most test images to compare on.
+
+    Raises:
+        InputError: The file is no Keras model, the folder cannot be written, or the images do not
+            fit the model; nothing is written.
+        ExportMismatchError: An export disagrees with the model.
+    """
+    output = Path(output)
+    nearest = next(parent for parent in [output, *output.absolute().parents] if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"output folder {str(output)!r} cannot be written")
+    try:
+        model = keras.saving.load_model(path)
+    except Exception as error:  # whatever a damaged archive or a foreign layer can raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"{str(path)!r} cannot be read as a Keras model: {reason}") from error
+    height, channels = model.input_shape[1], model.input_shape[-1]
+    images = load_data(**{"image_size": None, **data})
+    if Path(data["name"]).is_dir() and height is not None:
+        images = load_data(**{**data, "image_size": height})
+    if images.image_shape[2] != channels:
+        raise InputError(
+            f"data set {images.name!r} has images of {images.image_shape[2]} channels; the model "
+            f"takes {channels}"
+        )
+    test, _ = images.images("test", limit)
+    results = []
+    for name in formats:
+        export, file = _FORMATS[name]
+        results.append(export(model, output / file, test))
+        say(f"{results[-1]} -> {output / file}")
+    return results
