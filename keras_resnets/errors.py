@@ -8,6 +8,7 @@ __all__ = [
     "DataError",
     "ExportMismatchError",
     "InputError",
+    "RunError",
     "RunFolderError",
     "nearest",
 ]
@@ -32,7 +33,14 @@ class RunFolderError(InputError):
     """A run folder that cannot be written or belongs to another command."""
 
 
-class ExportMismatchError(RuntimeError):
+class RunError(RuntimeError):
+    """A command that failed although its input was right; the message says what happened.
+
+    The command line prints the message on one line and exits with code 1.
+    """
+
+
+class ExportMismatchError(RunError):
     """An exported model whose answers differ from the model it came from."""
 
 

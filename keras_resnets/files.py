@@ -31,21 +31,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """Give a folder to write into; it becomes `path` when the block ends without an error."""
+    """Give a folder to write into; it becomes `path` when the block ends without an error.
+
+    Folders, unlike files, cannot be replaced in one step: the old one stands aside for a moment. An
+    interruption in that moment is made good by the next call.
+
+    Raises:
+        NotADirectoryError: `path` is a file.
+    """
     path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{str(path)!r} is a file, not a folder to replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
     old = path.with_name(f".{path.name}.old")
-    for left in (beside, old):
-        shutil.rmtree(left, ignore_errors=True)
+    _put_back(old, path)
+    shutil.rmtree(beside, ignore_errors=True)
     try:
         yield beside
         if path.exists():
             os.replace(path, old)
         os.replace(beside, path)
     finally:
-        for left in (beside, old):
-            shutil.rmtree(left, ignore_errors=True)
+        _put_back(old, path)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    """Return a folder that stood aside to its place, or remove it where it has been replaced."""
+    if old.exists() and not path.exists():
+        os.replace(old, path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

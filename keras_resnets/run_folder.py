@@ -15,6 +15,8 @@ from keras_resnets.files import write_json
 __all__ = ["RunFolder"]
 
 _IDENTITY = "run.json"
+_BEFORE_IDENTITY = {".lock", ".run.tmp.json"}
+"""What an interruption can leave before the identity is written."""
 
 
 class RunFolder:
@@ -38,7 +40,10 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, command: str, settings: dict[str, Any]):
-        self.path = Path(path).expanduser()
+        try:
+            self.path = Path(path).expanduser()
+        except RuntimeError as error:  # "~name" of no user
+            raise RunFolderError(f"run folder {str(path)!r} cannot be written: {error}") from error
         self._identity = {"command": command, "settings": json.loads(json.dumps(settings))}
         self._check()
         self._lock = FileLock(self.path / ".lock")
@@ -56,19 +61,27 @@ class RunFolder:
             ) from error
         except OSError as error:
             raise self._unwritable(error.strerror) from error
-        write_json(self / _IDENTITY, self._identity)
+        try:
+            self._check()  # again: another process may have used the folder in the meantime
+            if not (self / _IDENTITY).is_file():
+                write_json(self / _IDENTITY, self._identity)
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(self, *exception) -> None:
         self._lock.release()
 
     def _check(self) -> None:
-        if self.path.is_dir() and (self / _IDENTITY).is_file():
-            self._check_identity(json.loads((self / _IDENTITY).read_text()))
-        elif self.path.is_dir() and any(path.name != ".lock" for path in self.path.iterdir()):
-            raise RunFolderError(
-                f"run folder {str(self.path)!r} is not empty and holds no run of this program"
-            )
+        try:
+            self._check_writable()
+            if self.path.is_dir():
+                self._check_contents()
+        except OSError as error:  # a name too long, a folder that cannot be looked into
+            raise self._unwritable(error.strerror) from error
+
+    def _check_writable(self) -> None:
         nearest = self.path
         while not nearest.exists():
             nearest = nearest.parent
@@ -77,20 +90,37 @@ class RunFolder:
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise self._unwritable("permission denied")
 
-    def _check_identity(self, found: dict[str, Any]) -> None:
-        if found["command"] != self._identity["command"]:
+    def _check_contents(self) -> None:
+        try:
+            found = json.loads((self / _IDENTITY).read_text())
+            self._check_identity(found["command"], found["settings"])
+        except FileNotFoundError:
+            if {path.name for path in self.path.iterdir()} - _BEFORE_IDENTITY:
+                raise self._foreign() from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if isinstance(error, RunFolderError):
+                raise
+            raise self._foreign() from error
+
+    def _check_identity(self, command: str, there: dict[str, Any]) -> None:
+        if command != self._identity["command"]:
             raise RunFolderError(
-                f"run folder {str(self.path)!r} belongs to another command, {found['command']!r}: "
+                f"run folder {str(self.path)!r} belongs to another command, {command!r}: "
                 "use another --run-dir"
             )
-        here, there = self._identity["settings"], found["settings"]
+        here = self._identity["settings"]
         for name in sorted(here.keys() | there.keys()):
             if here.get(name) != there.get(name):
                 raise RunFolderError(
-                    f"run folder {str(self.path)!r} belongs to another {found['command']}: there "
+                    f"run folder {str(self.path)!r} belongs to another {command}: there "
                     f"{name}={there.get(name)!r}, here {name}={here.get(name)!r}: "
                     "use another --run-dir"
                 )
+
+    def _foreign(self) -> RunFolderError:
+        return RunFolderError(
+            f"run folder {str(self.path)!r} is not empty and holds no run of this program"
+        )
 
     def _unwritable(self, reason: str) -> RunFolderError:
         return RunFolderError(f"run folder {str(self.path)!r} cannot be written: {reason}")

@@ -55,9 +55,12 @@ def training_batches(
     return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(dataset, batch_size):
+def evaluation_batches(dataset, *, size, image_bytes, batch_size):
     """Return batches in the data set's order, the last one smaller where it must be."""
-    return dataset.batch(batch_size).cache().prefetch(tf.data.AUTOTUNE)
+    batches = dataset.batch(batch_size)
+    if size * image_bytes <= _CACHE_BYTES:
+        batches = batches.cache()
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def augment(images, seed, flip, padding):

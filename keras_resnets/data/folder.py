@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from keras_resnets.errors import DataError
@@ -11,29 +12,41 @@ __all__ = ["FolderSource"]
 
 _EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
-_SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_SPLIT_NAMES = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
 
 
 class FolderSource:
     """Images of ``root/class/*.jpg``, or of ``root/{train,validation,test}/class/*.jpg``.
 
-    Without split folders, every tenth image of each class, in the order of a hash of its name, is
-    for testing and every tenth for validation. A missing validation or test folder is replaced the
-    same way by a part of the training images.
+    Images may lie deeper in a class folder; hidden files and folders are left out. Without split
+    folders, every tenth image of each class, in the order of a hash of its name, is for testing and
+    every tenth for validation. A missing validation or test folder is replaced the same way by a
+    part of the training images.
 
     Args:
         root: The folder.
 
     Raises:
-        DataError: There are fewer than two classes, a class lacks images, or a file is no image.
+        DataError: There are fewer than two classes, a class lacks images, a file is no image, or
+            there are split folders without one for training.
     """
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
         self.name = self.root.resolve().name
-        given = {
-            _SPLIT_NAMES[path.name]: path for path in _subfolders(self.root) if _is_split(path)
-        }
+        folders = _subfolders(self.root)
+        given = {_SPLIT_NAMES[path.name.lower()]: path for path in folders if _is_split(path)}
+        if given and "train" not in given and all(map(_is_split, folders)):
+            raise DataError(
+                f"dataset folder {str(root)!r} has no 'train' folder. "
+                f"Received: {', '.join(path.name for path in folders)}"
+            )
         parts = given if "train" in given else {"train": self.root}
         self.class_names = sorted(
             {cls.name for path in parts.values() for cls in _subfolders(path)}
@@ -56,10 +69,10 @@ class FolderSource:
         classes = []
         for name in self.class_names:
             paths = (folder / name).rglob("*") if (folder / name).is_dir() else []
-            images = [path for path in paths if path.suffix.lower() in _EXTENSIONS]
+            images = [path for path in paths if _is_image(path, folder)]
             if not images:
                 raise DataError(f"class folder {str(folder / name)!r} holds no images")
-            classes.append(sorted(images, key=_stable_order))
+            classes.append(sorted(images, key=lambda path: _stable_order(path, folder)))
         return classes
 
     def _complete(self, files: dict[str, list[list[Path]]]) -> None:
@@ -120,8 +133,14 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _is_split(path: Path) -> bool:
-    return path.name in _SPLIT_NAMES and bool(_subfolders(path))
+    return path.name.lower() in _SPLIT_NAMES and bool(_subfolders(path))
 
 
-def _stable_order(path: Path) -> bytes:
-    return hashlib.sha256(path.name.encode()).digest()
+def _is_image(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in _EXTENSIONS and not hidden and path.is_file()
+
+
+def _stable_order(path: Path, root: Path) -> tuple[bytes, str]:
+    """Order by a hash of the name; images of one name in several folders, by where they lie."""
+    return hashlib.sha256(os.fsencode(path.name)).digest(), path.relative_to(root).as_posix()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class ImageData:
         sizes: Number of images of each split: ``train``, ``validation``, ``test``.
         flip: Whether a mirrored image is still of its class (not for digits and letters).
         read: Function from a split's name to a `tf.data.Dataset` of (uint8 image, int64 label).
+        describe: Function from a split's name and an image's position to words for messages.
     """
 
     name: str
@@ -43,6 +45,15 @@ class ImageData:
     sizes: dict[str, int]
     flip: bool
     read: Callable
+    describe: Callable[[str, int], str] = "{} image {}".format
+
+    def __post_init__(self):
+        for split, size in self.sizes.items():
+            if not size:
+                raise DataError(
+                    f"data set {self.name!r} has too few images: its {split} split is empty. "
+                    f"Received: {self.sizes}"
+                )
 
     @property
     def classes(self) -> int:
@@ -52,14 +63,19 @@ class ImageData:
     @property
     def crop_padding(self) -> int:
         """Pixels a training image is shifted at most: 4 at 32 pixels, as in He 2015."""
-        return max(1, min(self.image_shape[:2]) // 8)
+        side = min(self.image_shape[:2])
+        return min(max(1, side // 8), side - 1)
+
+    @property
+    def _image_bytes(self) -> int:
+        return math.prod(self.image_shape)
 
     def training_batches(self, batch_size: int, seed: int, *, augment=True, first_epoch=0):
         """Return endless shuffled, augmented training batches; see `data.batches`."""
         return training_batches(
             self.read("train"),
             size=self.sizes["train"],
-            image_bytes=int(np.prod(self.image_shape)),
+            image_bytes=self._image_bytes,
             batch_size=batch_size,
             seed=seed,
             flip=augment and self.flip,
@@ -73,18 +89,46 @@ class ImageData:
 
     def evaluation_batches(self, split: str, batch_size: int):
         """Return a split's batches in a fixed order, without augmentation."""
-        return evaluation_batches(self.read(split), batch_size)
+        return evaluation_batches(
+            self.read(split),
+            size=self.sizes[split],
+            image_bytes=self._image_bytes,
+            batch_size=batch_size,
+        )
 
     def images(self, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return a split, or its first `limit` images, as (uint8 images, labels) in memory."""
-        dataset = self.read(split) if limit is None else self.read(split).take(limit)
-        batches = list(dataset.batch(512).as_numpy_iterator())
+        """Return a split, or its first `limit` images, as (uint8 images, labels) in memory.
+
+        Raises:
+            DataError: An image cannot be decoded.
+        """
+        batches = list(self._decoded(split, self.sizes[split] if limit is None else limit))
         return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
+
+    def _decoded(self, split: str, limit: int):
+        """Yield a split's batches; say which image cannot be decoded."""
+        import tensorflow as tf
+
+        dataset = self.read(split).take(limit)
+        try:
+            yield from dataset.batch(512).as_numpy_iterator()
+        except tf.errors.InvalidArgumentError as error:
+            position = 0
+            with contextlib.suppress(tf.errors.InvalidArgumentError):
+                for _ in dataset:
+                    position += 1
+            raise DataError(
+                f"{self.describe(split, position)} of data set {self.name!r} cannot be decoded: "
+                f"{_first_line(error)}"
+            ) from error
 
     def adapt(self, config: NetworkConfig) -> NetworkConfig:
         """Return `config` for these images: their shape, classes and channel statistics.
 
         The network then takes raw images.
+
+        Raises:
+            DataError: An image of any split cannot be decoded.
         """
         mean, std = self.channel_statistics
         return config.replace(
@@ -95,29 +139,26 @@ class ImageData:
     def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel over the training images.
 
-        Computed by one pass over the data. A constant channel gets standard deviation 1.
+        Computed by one pass over the data, which decodes the other splits too: an image that cannot
+        be decoded shows before hours of training. A constant channel gets standard deviation 1.
 
         Raises:
-            DataError: An image cannot be decoded.
+            DataError: An image of any split cannot be decoded.
         """
-        import tensorflow as tf
-
+        for split in ("validation", "test"):
+            for _ in self._decoded(split, self.sizes[split]):
+                pass
         total = np.zeros((2, self.image_shape[2]))
-        try:
-            for images, _ in self.read("train").batch(512).as_numpy_iterator():
-                values = images.astype(np.float64)
-                total += values.sum((0, 1, 2)), (values**2).sum((0, 1, 2))
-        except tf.errors.InvalidArgumentError as error:
-            reason = str(error).split("\n")[0][:200]
-            raise DataError(f"an image of {self.name} cannot be decoded: {reason}") from error
+        for images, _ in self._decoded("train", self.sizes["train"]):
+            values = images.astype(np.float64)
+            total += values.sum((0, 1, 2)), (values**2).sum((0, 1, 2))
         mean, square_mean = total / (self.sizes["train"] * np.prod(self.image_shape[:2]))
-        std = np.sqrt(np.maximum(square_mean - mean**2, 0))
-        std = np.where(std > 0, std, 1.0)
-        return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
+        std = np.sqrt(np.maximum(square_mean - mean**2, 0)).round(4)
+        return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
 
 def load_data(
-    name: str = DIGITS,
+    name: str | os.PathLike = DIGITS,
     data_dir: str | os.PathLike | None = None,
     image_size: int | None = None,
     flip: bool | None = None,
@@ -132,7 +173,7 @@ def load_data(
         image_size: Side in pixels to resize to. By default images keep their size; those that come
             in many sizes are resized to 64.
         flip: Whether training may mirror images. By default it may, unless every class is named by
-            a single character (digits, letters).
+            a single character or a number (digits, letters, traffic signs).
 
     Returns:
         The data set. A missing validation or test split is cut from the training images.
@@ -149,15 +190,20 @@ def load_data(
         raise DataError(
             f"`image_size` must be a positive integer. Received: image_size={image_size}"
         )
+    name = os.path.expanduser(name)
+    if not name:
+        raise DataError(f"`name` must be a data set's name or a folder. Received: name={name!r}")
     if Path(name).is_dir():
         return _from_folder(FolderSource(name), image_size, flip)
-    if name.startswith((".", "/", "~")) or os.sep in name and Path(name).parent.is_dir():
+    if name.startswith((".", "/", "~")) or (os.sep in name and Path(name).parent.is_dir()):
         raise DataError(f"dataset folder {name!r} does not exist")
     return _from_tfds(name, data_dir, image_size, flip)
 
 
 def _may_flip(flip: bool | None, class_names) -> bool:
-    return flip if flip is not None else any(len(name) > 1 for name in class_names)
+    if flip is not None:
+        return flip
+    return any(len(name) > 1 and not name.isdecimal() for name in class_names)
 
 
 def _from_folder(source: FolderSource, image_size: int | None, flip: bool | None) -> ImageData:
@@ -169,6 +215,7 @@ def _from_folder(source: FolderSource, image_size: int | None, flip: bool | None
         sizes={split: len(files) for split, files in source.files.items()},
         flip=_may_flip(flip, source.class_names),
         read=lambda split: source.dataset(split, size),
+        describe=lambda split, position: repr(str(source.files[split][position][0])),
     )
 
 
@@ -209,11 +256,11 @@ def _builder(tfds, name, data_dir):
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
-        known = nearest(name, [*tfds.list_builders(), DIGITS])
+        known = nearest(name, {*tfds.list_builders(), DIGITS})
         raise DataError(
             f"no data set is named {name!r}, and no folder has this path{known}"
         ) from error
-    except (ValueError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # whatever a version, a configuration or a missing package can raise
         raise DataError(f"data set {name!r} cannot be opened: {_first_line(error)}") from error
 
 
@@ -253,11 +300,11 @@ def _supervised_keys(tfds, name, info) -> tuple[str, str]:
             if image.np_dtype == np.uint8:
                 return keys
             raise DataError(
-                f"images of data set {name!r} must be uint8. Received: {image.np_dtype}"
+                f"images of data set {name!r} must be uint8. Received: {np.dtype(image.np_dtype)}"
             )
     raise DataError(
-        f"data set {name!r} is not for image classification: it must have one image and one class "
-        f"label. Received: {', '.join(info.features)}"
+        f"data set {name!r} is not for image classification: its supervised keys must be an image "
+        f"and a class label. Received: supervised keys {keys}, features {', '.join(info.features)}"
     )
 
 

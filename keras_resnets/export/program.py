@@ -12,7 +12,7 @@ import keras
 from keras_resnets.data.load import load_data
 from keras_resnets.errors import InputError
 from keras_resnets.export.saved_model import export_saved_model
-from keras_resnets.export.tflite import export_tflite
+from keras_resnets.export.tflite import export_tflite, refuse_channels_first
 from keras_resnets.export.verify import Verification
 
 __all__ = ["run_export"]
@@ -42,10 +42,15 @@ def run_export(
         limit: Most test images to compare on.
 
     Raises:
-        InputError: The file is no Keras model, the folder cannot be written, or the images do not
-            fit the model; nothing is written.
+        InputError: A format is unknown, the file is no Keras model, the folder cannot be written,
+            or the images do not fit the model; nothing is written.
         ExportMismatchError: An export disagrees with the model.
     """
+    for name in formats:
+        if name not in _FORMATS:
+            raise InputError(
+                f"`formats` must be of {', '.join(_FORMATS)}. Received: formats={list(formats)}"
+            )
     output = Path(output)
     nearest = next(parent for parent in [output, *output.absolute().parents] if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
@@ -55,6 +60,7 @@ def run_export(
     except Exception as error:  # whatever a damaged archive or a foreign layer can raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise InputError(f"{str(path)!r} cannot be read as a Keras model: {reason}") from error
+    refuse_channels_first(model)  # data sets are channels last
     height, channels = model.input_shape[1], model.input_shape[-1]
     images = load_data(**{"image_size": None, **data})
     if Path(data["name"]).is_dir() and height is not None:

@@ -13,6 +13,7 @@ from keras_resnets.export.saved_model import write_saved_model
 from keras_resnets.export.verify import Verification, answers, check_images, verify
 from keras_resnets.files import replacing
 from keras_resnets.models.builder import create_model
+from keras_resnets.models.network import Network
 
 __all__ = ["export_tflite", "run_tflite"]
 
@@ -33,14 +34,15 @@ def export_tflite(model: keras.Model, path: str | Path, images) -> Verification:
         How the export compares.
 
     Raises:
-        InputError: The images do not fit the model, or the model is channels first.
+        InputError: The images do not fit the model, or the model is channels first, or it is under
+            a 16-bit policy and none of ours.
         ExportMismatchError: The export disagrees with the model; nothing is left behind.
 
     Example:
         >>> print(export_tflite(model, "model.tflite", images))
         tflite: 276 images, largest difference 2.4e-07, agreement 100.00%, 0.20 MB
     """
-    _refuse_channels_first(model)
+    refuse_channels_first(model)
     images = check_images(model, images)
     model = _float32_twin(model)
     expected = answers(lambda batch: model(batch, training=False), images)
@@ -60,19 +62,25 @@ def _convert(model: keras.Model) -> bytes:
         return converter.convert()
 
 
-def _refuse_channels_first(model: keras.Model) -> None:
+def refuse_channels_first(model: keras.Model) -> None:
+    """Raise `InputError` for a model that takes channels-first images."""
     for layer in model.layers:
         if getattr(layer, "data_format", None) == "channels_first":
             raise InputError(
-                "TFLite runs channels-last models only. Received: a channels_first model; rebuild "
-                "it with data_format='channels_last', the weights are the same"
+                "exports take channels-last images. Received: a channels_first model; rebuild it "
+                "with data_format='channels_last', the weights are the same"
             )
 
 
 def _float32_twin(model: keras.Model) -> keras.Model:
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
-    twin = create_model(model.config, name=model.name, dtype="float32")
+    if not isinstance(model, Network):
+        raise InputError(
+            "a model under a 16-bit policy cannot be converted to TFLite unless create_model built "
+            f"it. Received: model {model.name!r}; rebuild it under the policy 'float32'"
+        )
+    twin = create_model(model.config, name=model.name, data_format="channels_last", dtype="float32")
     twin.set_weights(model.get_weights())
     return twin
 

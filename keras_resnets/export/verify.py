@@ -13,8 +13,8 @@ from keras_resnets.errors import ExportMismatchError, InputError
 __all__ = ["Verification", "answers", "check_images", "verify"]
 
 TOLERANCE = 1e-4
-"""Largest difference allowed, relative to the largest answer where that exceeds 1. Float32 kernels
-that add in another order differ by about 1e-6 a layer stack; a wrong export differs by far more."""
+"""Largest difference allowed, relative to the largest answer. Float32 kernels that add in another
+order differ by about 1e-6 a layer stack; a wrong export differs by far more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def check_images(model, images) -> np.ndarray:
     """Return `images` as an array, checked against the model's input.
 
     Raises:
-        InputError: There are none, or their shape is not the model's input shape.
+        InputError: There are none, their shape is not the model's input shape, or the model takes
+            whole numbers and they are not.
     """
     images = np.asarray(images)
     expected = tuple(model.input_shape[1:])
@@ -61,7 +62,14 @@ def check_images(model, images) -> np.ndarray:
             f"`images` must be a non-empty batch of shape {(None, *expected)}. "
             f"Received: shape {images.shape}"
         )
-    return images.astype(model.inputs[0].dtype, copy=False)
+    dtype = np.dtype(model.inputs[0].dtype)
+    converted = images.astype(dtype, copy=False)
+    if np.issubdtype(dtype, np.integer) and not np.array_equal(converted, images):
+        raise InputError(
+            f"`images` must be raw images of type {dtype}, which the model normalises itself. "
+            f"Received: type {images.dtype}, values from {images.min()} to {images.max()}"
+        )
+    return converted
 
 
 def answers(run: Callable, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
@@ -82,19 +90,23 @@ def verify(
         received: The export's answers to the same images.
 
     Raises:
-        ExportMismatchError: They have other shapes, are not finite, or differ by more than float32
-            rounding explains.
+        ExportMismatchError: They have other shapes, values that are not finite, or differ by more
+            than float32 rounding explains.
     """
-    if expected.shape != received.shape or not np.isfinite(received).all():
+    if expected.shape != received.shape:
         raise ExportMismatchError(
-            f"{format} export answers with shape {received.shape}"
-            f"{'' if np.isfinite(received).all() else ' and values that are not finite'}; "
-            f"the model with shape {expected.shape}"
+            f"{format} export answers with shape {received.shape}; the model with shape "
+            f"{expected.shape}"
         )
+    for who, values in (("the model", expected), ("the export", received)):
+        if not np.isfinite(values).all():
+            raise ExportMismatchError(
+                f"{format} export cannot be compared: {who} answers with values that are not finite"
+            )
     difference = float(np.abs(expected - received).max())
     axis = -1 if expected.ndim > 1 else 0
     agreement = float(np.mean(expected.argmax(axis) == received.argmax(axis)))
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    allowed = TOLERANCE * float(np.abs(expected).max())
     if not difference <= allowed:
         raise ExportMismatchError(
             f"{format} export differs from the model by {difference:.2e} (allowed: {allowed:.0e}) "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_resnets.data.load import ImageData
 from keras_resnets.files import replacing, write_json
@@ -57,15 +58,15 @@ def compile_for_training(
 ) -> None:
     """Compile `model` as `settings` say, for epochs of `steps` steps.
 
-    The learning rate follows the settings' warm-up and cosine, or is constant where `steps` is None.
+    The learning rate follows the settings' warm-up and cosine; without `steps` it is constant.
 
     On a CPU without XLA, which makes training there about twice slower; on a GPU as Keras decides.
     """
     import tensorflow as tf
 
     optimizer = keras.optimizers.SGD(
-        settings.learning_rate if steps is None else _schedule(settings, steps),
-        momentum=settings.momentum,
+        float(settings.learning_rate) if steps is None else _schedule(settings, steps),
+        momentum=float(settings.momentum),
         nesterov=settings.momentum > 0,
         weight_decay=settings.weight_decay or None,
     )
@@ -128,6 +129,7 @@ def train(
         model, history = create_model(config), []
         compile_for_training(model, settings, steps)
     log = _Log(history, checkpoint, on_epoch)
+    coins = _Coins(settings.seed)
     if len(history) < until:
         model.fit(
             data.training_batches(
@@ -140,7 +142,7 @@ def train(
             epochs=until,
             steps_per_epoch=steps,
             validation_data=data.evaluation_batches("validation", max(256, settings.batch_size)),
-            callbacks=[log],
+            callbacks=[coins, log],
             shuffle=False,
             verbose=0,
         )
@@ -155,6 +157,24 @@ def _load_checkpoint(checkpoint: Path, steps: int) -> tuple[Network, list[dict]]
     model = keras.saving.load_model(checkpoint)
     history = json.loads(checkpoint.with_suffix(".json").read_text())
     return model, history[: int(model.optimizer.iterations) // steps]
+
+
+class _Coins(keras.callbacks.Callback):
+    """Makes the coins of an epoch depend on the seed and on the epoch's number alone.
+
+    Keras saves no state of dropout and stochastic depth: a model that was loaded would go on with
+    other coins.
+    """
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        states = [v for v in self.model.variables if v.name == "seed_generator_state"]
+        for number, state in enumerate(states):
+            seed = np.random.SeedSequence([self.seed, epoch, number])
+            state.assign(seed.generate_state(2, np.uint32))
 
 
 class _Log(keras.callbacks.Callback):

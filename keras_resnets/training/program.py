@@ -87,7 +87,9 @@ def run_training(
         write_model(result.model, folder / "model.keras")
         write_text(folder / "config.json", config.to_json())
         write_history(result.history, folder / "history.csv")
-        write_json(folder / "summary.json", summary)
+        write_json(folder / "summary.json", summary)  # its presence means "finished"
+        for name in ("checkpoint.keras", "checkpoint.json"):
+            (folder / name).unlink(missing_ok=True)
         say(f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}")
         return summary
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +47,14 @@ class TrainingSettings:
         checks = (
             ("epochs", "a positive integer", lambda v: isinstance(v, int) and v > 0),
             ("batch_size", "a positive integer", lambda v: isinstance(v, int) and v > 0),
-            ("learning_rate", "a positive number", lambda v: v > 0),
+            ("learning_rate", "a positive number", lambda v: 0 < v < math.inf),
             ("momentum", "a number in [0, 1)", lambda v: 0 <= v < 1),
-            ("weight_decay", "a number of at least 0", lambda v: v >= 0),
+            ("weight_decay", "a number of at least 0", lambda v: 0 <= v < math.inf),
             ("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1),
             ("seed", "an integer in [0, 2**31)", lambda v: isinstance(v, int) and 0 <= v < 2**31),
         )
+        if not isinstance(self.augment, bool):
+            raise ConfigError(f"`augment` must be a bool. Received: augment={self.augment!r}")
         for name, expected, legal in checks:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not legal(value):
