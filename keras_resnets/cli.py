@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from keras_resnets._version import __version__
-from keras_resnets.errors import ExportMismatchError, InputError, nearest
+from keras_resnets.errors import InputError, RunError, nearest
 
 __all__ = ["cli", "main"]
 
@@ -47,7 +47,7 @@ class _Shape(click.ParamType):
 
 
 class _Group(click.Group):
-    """A group that names the nearest command to an unknown one."""
+    """A group that names the nearest command to an unknown one, and may be interrupted."""
 
     def resolve_command(self, ctx, args):
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
@@ -55,6 +55,12 @@ class _Group(click.Group):
             known = nearest(args[0], names) or f"; commands: {', '.join(names)}"
             raise click.UsageError(f"no command is named {args[0]!r}{known}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would add an empty line
+            raise click.Abort() from None
 
 
 _DATA_OPTIONS = (
@@ -75,8 +81,20 @@ _DATA_OPTIONS = (
         default=None,
         help="Mirror training images.  [default: yes, but not digits and letters]",
     ),
-    click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1)),
-    click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 2)),
+    click.option(
+        "--batch-size",
+        default=64,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Images a training step.",
+    ),
+    click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0, 2**31 - 2),
+        help="Fixes weights, data order and proposals.",
+    ),
 )
 
 
@@ -86,18 +104,31 @@ def _data_options(function):
     return function
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="keras-resnets")
 @click.option("--verbose", is_flag=True, help="Show the messages of TensorFlow and its friends.")
-def cli(verbose):
+@click.pass_context
+def cli(context, verbose):
     """Search, train, describe and export residual networks."""
-    if not verbose:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    elif not verbose:
         _silence_libraries()
 
 
 @cli.command()
 @_data_options
-@click.option("--trials", default=10, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--trials",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Candidates to train; hyperband derives its own number from the epochs.",
+)
 @click.option("--epochs", default=12, show_default=True, type=click.IntRange(1), help="Per trial.")
 @click.option(
     "--final-epochs",
@@ -111,6 +142,7 @@ def cli(verbose):
     default="random",
     show_default=True,
     type=click.Choice(["random", "hyperband", "bayesian"]),
+    help="How candidates are proposed.",
 )
 @click.option("--max-params", type=_Count(), help="Most parameters of a candidate: 500k.")
 @click.option("--max-macs", type=_Count(), help="Most multiply-adds for one image: 20M.")
@@ -123,13 +155,14 @@ def search(dataset, run_dir, blocks_per_stage, widths, seed, **options):
     Without options: on the embedded handwritten digits, in a few minutes on two cores. Interrupted,
     the same command goes on where it was.
     """
-    from keras_resnets.tuning.search import search as run
     from keras_resnets.tuning.settings import SearchSettings
     from keras_resnets.tuning.space import SearchSpace
 
     space = {"blocks_per_stage": blocks_per_stage, "widths": widths}
     space = {name: _numbers(name, text) for name, text in space.items() if text is not None}
     settings = SearchSettings(dataset=dataset, seed=seed, space=SearchSpace(**space), **options)
+    from keras_resnets.tuning.search import search as run  # after the checks: TensorFlow is slow
+
     run(settings, run_dir or f"runs/search-{_slug(dataset)}-seed{seed}", say=click.echo)
 
 
@@ -147,16 +180,16 @@ def train(
     Interrupted, the same command goes on where it was.
     """
     from keras_resnets.models.catalog import model_config
-
-    model_config(model)  # before the seconds that TensorFlow takes
-    from keras_resnets.training.program import run_training
     from keras_resnets.training.settings import TrainingSettings
 
+    model_config(model)
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
     )
     data = {"name": dataset, "data_dir": data_dir, "image_size": image_size, "flip": flip}
     run_dir = run_dir or f"runs/train-{_slug(model)}-{_slug(dataset)}-seed{seed}"
+    from keras_resnets.training.program import run_training  # after the checks: TensorFlow is slow
+
     run_training(model, data, settings, run_dir, say=click.echo)
 
 
@@ -346,13 +379,15 @@ def main(args: list[str] | None = None) -> None:
     try:
         code = cli.main(args=args, prog_name="keras-resnets", standalone_mode=False)
     except click.Abort:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the terminal wrote ^C
         _complain("interrupted; the same command goes on where it was")
         code = 130
     except (click.ClickException, InputError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         _complain(message)
         code = 2
-    except (ExportMismatchError, OSError) as error:
+    except (RunError, OSError) as error:
         _complain(str(error))
         code = 1
     sys.exit(code)

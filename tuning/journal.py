@@ -45,7 +45,7 @@ class Journal:
     def __init__(self, run_dir: Path):
         self.run_dir = run_dir
         self.folder = run_dir / "trials"
-        files = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
+        files = sorted(self.folder.glob("[!.]*.json")) if self.folder.is_dir() else []
         self._trials = {path.stem: json.loads(path.read_text()) for path in files}
 
     def __len__(self):

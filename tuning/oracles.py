@@ -13,7 +13,10 @@ from keras_resnets.errors import ConfigError
 __all__ = ["TUNERS", "make_oracle", "planned_trials"]
 
 _DRAWS = 100_000
-"""Draws after which the space counts as exhausted; each costs microseconds."""
+"""Draws over the budget after which the space counts as exhausted; each costs microseconds."""
+
+_COLLISIONS = 1000
+"""Draws of known points after which it does. keras-tuner's 20 misses points of a small space."""
 
 
 class _WithinBudget:
@@ -103,10 +106,13 @@ def make_oracle(
     if tuner == "hyperband":
         oracle = _Hyperband(max_epochs=epochs, factor=3, **shared)
     elif tuner == "bayesian":
-        oracle = _Bayesian(max_trials=trials, **shared)
+        # keras-tuner's 3 random points a choice, 18 of them, would make up a whole short search.
+        points = max(3, min(3 * len(hyperparameters.space), trials // 3))
+        oracle = _Bayesian(max_trials=trials, num_initial_points=points, **shared)
     else:
         oracle = _Random(max_trials=trials, **shared)
     oracle.fits = fits
+    oracle._max_collisions = _COLLISIONS
     oracle.verbose = 0
     return oracle
 

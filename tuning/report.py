@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from pathlib import Path
 
 import jinja2
@@ -20,45 +21,44 @@ from keras_resnets.tuning.journal import ranked
 __all__ = ["trial_line", "trials_table", "write_report"]
 
 _HEADINGS = (
-    ("rank", "right"),
-    ("trial", "right"),
+    ("id", "right"),
     ("block", "left"),
     ("order", "left"),
     ("depth", "right"),
     ("width", "right"),
-    ("survival", "right"),
+    ("surv", "right"),
     ("lr", "right"),
     ("params", "right"),
     ("MACs", "right"),
     ("accuracy", "right"),
-    ("seconds", "right"),
-    ("status", "left"),
+    ("sec", "right"),
 )
+"""Columns of the table and their sides; with one space between them it fits 80 characters."""
 
 
 def trial_line(row: dict, trials: list[dict], planned: int, seconds_left: float) -> str:
     """Return one line about a finished trial, the best so far and the time left."""
     best = ranked(trials)[0]
-    result = (
-        f"{row['val_accuracy']:.2%}"
-        if row["status"] == "ok"
-        else f"{row['status']}: {row['message']}"
-    )
     best_so_far = (
-        f"best {best['val_accuracy']:.2%} ({best['id']})" if best["status"] == "ok" else ""
+        f"best {best['val_accuracy']:.2%} ({best['id']})" if best["status"] == "ok" else "no best"
     )
-    return (
-        f"trial {len(trials)}/{planned}  {row['block']} {row['activation_order']}  "
-        f"depth {row['depth']} width {row['width']}  {row['params']:,} params  "
-        f"{row['macs'] / 1e6:.2f} M MACs  {result}  {best_so_far}  {row['seconds']:.0f} s  "
+    line = (
+        f"{len(trials):>{len(str(planned))}}/{planned}  "
+        f"{row['block'] + ' ' + row['activation_order']:15}  "
+        f"depth {row['depth']:2}  width {row['width']:2}  {_result(row):>6}  {best_so_far}  "
         f"{clock(seconds_left)} left"
     )
+    if row["status"] == "ok":
+        return line
+    return f"{line}  ({textwrap.shorten(row['message'], 200, placeholder=' ...')})"
 
 
-def _cells(rank: int, trial: dict) -> list[str]:
-    accuracy = trial["val_accuracy"]
+def _result(trial: dict) -> str:
+    return f"{trial['val_accuracy']:.2%}" if trial["status"] == "ok" else trial["status"]
+
+
+def _cells(trial: dict) -> list[str]:
     return [
-        str(rank),
         trial["id"],
         trial["block"],
         trial["activation_order"],
@@ -68,19 +68,18 @@ def _cells(rank: int, trial: dict) -> list[str]:
         f"{trial['learning_rate']:.3f}",
         f"{trial['params']:,}",
         f"{trial['macs']:,}",
-        "" if accuracy is None else f"{accuracy:.2%}",
+        _result(trial),
         f"{trial['seconds']:.1f}",
-        trial["status"],
     ]
 
 
 def trials_table(trials: list[dict]) -> str:
     """Return the table of ranked trials as text."""
-    table = Table(box=None, pad_edge=False, header_style="")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="")
     for heading, justify in _HEADINGS:
         table.add_column(heading, justify=justify, no_wrap=True)
-    for rank, trial in enumerate(trials, start=1):
-        table.add_row(*_cells(rank, trial))
+    for trial in trials:
+        table.add_row(*_cells(trial))
     text = io.StringIO()
     Console(file=text, width=200).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
@@ -110,7 +109,7 @@ def write_report(path: str | Path, summary: dict, history: list[dict]) -> None:
         summary=summary,
         winner=summary["winner"],
         headings=[heading for heading, _ in _HEADINGS],
-        rows=[_cells(rank, trial) for rank, trial in enumerate(trials, start=1)],
+        rows=[_cells(trial) for trial in trials],
         candidates=_picture(plot_candidates(trials, summary["winner"]["trial"])),
         curves=_picture(plot_history(history)),
         network=_picture(draw_network(config_from_dict(summary["winner"]["config"]))),

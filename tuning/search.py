@@ -16,6 +16,7 @@ import keras_tuner
 
 from keras_resnets._version import __version__
 from keras_resnets.data.load import ImageData, load_data
+from keras_resnets.errors import RunError
 from keras_resnets.export.saved_model import export_saved_model
 from keras_resnets.export.tflite import export_tflite
 from keras_resnets.files import write_json, write_text
@@ -29,7 +30,7 @@ from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
 from keras_resnets.tuning.settings import SearchSettings
 from keras_resnets.tuning.space import Budget
-from keras_resnets.tuning.tuner import SearchTuner, candidate_settings
+from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
 from keras_resnets.tuning.worker import Worker
 
 __all__ = ["SearchResult", "search"]
@@ -78,6 +79,7 @@ def search(
         InputError: A setting is wrong, no candidate is within the budget, or the folder cannot be
             used; nothing is written then.
         ExportMismatchError: An export disagrees with the model.
+        RunError: Trials or the winner's training failed.
 
     Example:
         >>> result = search(SearchSettings(dataset="cifar10", max_macs=20_000_000), "runs/cifar")
@@ -92,23 +94,20 @@ def search(
     with folder:
         if (folder / "summary.json").is_file():
             return _finished(folder, say)
-        began = time.monotonic()
         _say_plan(say, settings, data, len(structures), folder)
         with Worker(folder / "worker.log") as worker:
             worker.start()
             journal, refused = _run_trials(settings, base, folder, worker, say)
             winner = ranked(journal.trials)[0]
             if winner["status"] != "ok":
-                raise RuntimeError(f"no trial succeeded; the best one: {winner['message']}")
+                raise RunError(f"no trial succeeded; the best one: {winner['message']}")
             say("\n" + trials_table(ranked(journal.trials)))
             history = _train_winner(settings, winner, folder, worker, say)
-        seconds = time.monotonic() - began
         summary = _deliver(settings, data, journal, winner, history, refused, folder, say)
-        summary["seconds"] = round(seconds + summary["seconds"], 1)
         write_report(folder / "report.html", summary, history)
         write_json(folder / "summary.json", summary)  # last: its presence means "finished"
         _tidy(folder)
-        say("wrote " + ", ".join(str(folder / name) for name in FILES))
+        say(f"wrote {', '.join(FILES)} into {folder.path}")
     return SearchResult(folder.path, summary)
 
 
@@ -133,20 +132,21 @@ def _finished(folder: RunFolder, say) -> SearchResult:
 
 def _say_plan(say, settings: SearchSettings, data: ImageData, fitting: int, folder) -> None:
     shape = " x ".join(map(str, data.image_shape))
-    sizes = ", ".join(f"{count} {split}" for split, count in data.sizes.items())
+    sizes = ", ".join(f"{count:,} {split}" for split, count in data.sizes.items())
     limits = [
         f"{value:,} {what}"
         for value, what in ((settings.max_params, "parameters"), (settings.max_macs, "MACs"))
         if value is not None
     ]
     total = len(settings.space.structures())
-    say(f"data    {data.name}: {data.classes} classes, {shape}, {sizes} images")
-    say(f"space   {fitting} of {total} structures within {' and '.join(limits) or 'no limit'}")
-    say(
-        f"plan    {settings.tuner} search, {settings.epochs} epochs a trial; then the winner for "
-        f"{settings.final_epochs} epochs, SavedModel and TFLite, each verified"
-    )
-    say(f"folder  {folder.path} (interrupt at any time; the same command goes on)\n")
+    limited = f"{fitting} of {total} structures within {' and '.join(limits)}"
+    trials = "" if settings.tuner == "hyperband" else f"{settings.trials} trials, "
+    say(f"data    {data.name}: {data.classes} classes, {shape}")
+    say(f"images  {sizes}")
+    say(f"space   {limited if limits else f'{total} structures, of any cost'}")
+    say(f"plan    {settings.tuner} search, {trials}{settings.epochs} epochs each")
+    say(f"then    the winner, {settings.final_epochs} epochs; its exports, each verified")
+    say(f"folder  {folder.path} (interrupted, the same command goes on)\n")
 
 
 def _run_trials(settings, base, folder, worker, say) -> tuple[Journal, int]:
@@ -193,7 +193,7 @@ def _seconds_left(settings, ran, planned, journal) -> float:
 
 
 def _train_winner(settings, winner, folder, worker, say) -> list[dict]:
-    say(f"\ntraining the winner, trial {winner['id']}, for {settings.final_epochs} epochs")
+    say(f"training the winner, trial {winner['id']}, for {settings.final_epochs} epochs")
     training = candidate_settings(settings, winner).replace(epochs=settings.final_epochs)
 
     def on_epoch(row):
@@ -213,7 +213,7 @@ def _train_winner(settings, winner, folder, worker, say) -> list[dict]:
         on_epoch,
     )
     if result["diverged"]:
-        raise RuntimeError(
+        raise RunError(
             f"the winner's training diverged at learning rate {winner['learning_rate']:g}"
         )
     return result["history"]
@@ -247,6 +247,7 @@ def _deliver(settings, data, journal, winner, history, refused, folder, say) -> 
         exports.append({**vars(result), "path": name})
         say(_export_line(exports[-1]))
     trials = [{k: v for k, v in t.items() if k != "values"} for t in journal.trials]
+    seconds = sum(t["seconds"] for t in trials) + best["seconds"] + time.monotonic() - began
     return {
         "version": __version__,
         "settings": settings.to_dict(),
@@ -260,7 +261,7 @@ def _deliver(settings, data, journal, winner, history, refused, folder, say) -> 
         "trials": trials,
         "winner": best,
         "exports": exports,
-        "seconds": time.monotonic() - began,
+        "seconds": round(seconds, 1),
     }
 
 
@@ -281,7 +282,7 @@ def _export_line(export: dict) -> str:
 
 def _tidy(folder: RunFolder) -> None:
     """Remove what only an unfinished search needs."""
-    shutil.rmtree(folder / "tuner", ignore_errors=True)
-    for pattern in ("winner.checkpoint.*", "trials/*.checkpoint.*"):
-        for path in folder.path.glob(pattern):
-            path.unlink()
+    for name in ("tuner", CHECKPOINTS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in folder.path.glob("winner.checkpoint.*"):
+        path.unlink()

@@ -1,9 +1,13 @@
-"""What is searched, and what a candidate may cost. Pure Python: no candidate is built to judge it."""
+"""What is searched, and what a candidate may cost.
+
+Pure Python: no candidate is built to judge it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +39,7 @@ class Budget:
     def __post_init__(self):
         for name in ("max_params", "max_macs"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (not isinstance(value, int) or value is True or value < 1):
                 raise ConfigError(
                     f"`{name}` must be a positive integer or None. Received: {name}={value!r}"
                 )
@@ -84,14 +88,24 @@ class SearchSpace:
                     f"`{field.name}` must be a non-empty sequence. Received: {value!r}"
                 )
             object.__setattr__(self, field.name, tuple(value))
-        low, high = self.learning_rates if len(self.learning_rates) == 2 else (0, 0)
-        if not 0 < low <= high:
-            raise ConfigError(
-                "`learning_rates` must be (lowest, highest), both positive. "
-                f"Received: {self.learning_rates}"
-            )
+            if field.name != "learning_rates" and any(value.count(v) > 1 for v in value):
+                raise ConfigError(f"`{field.name}` must not repeat a choice. Received: {value!r}")
+        if not isinstance(self.stages, int) or self.stages < 1:
+            raise ConfigError(f"`stages` must be a positive integer. Received: {self.stages!r}")
+        self._check_learning_rates()
         for values in self.structures():  # refuses an illegal choice by the configuration's words
-            self.config(values | {"final_survival": min(self.final_survivals)})
+            for survival in self.final_survivals:
+                self.config(values | {"final_survival": survival})
+        # keras-tuner wants all choices of one type: 1 beside 0.5 is 1.0.
+        object.__setattr__(self, "final_survivals", tuple(map(float, self.final_survivals)))
+
+    def _check_learning_rates(self):
+        rates = self.learning_rates
+        ok = len(rates) == 2 and all(isinstance(rate, int | float) for rate in rates)
+        if not ok or not 0 < rates[0] <= rates[1] < math.inf:
+            raise ConfigError(
+                f"`learning_rates` must be (lowest, highest), both positive. Received: {rates}"
+            )
 
     def declare(self, hp) -> dict[str, Any]:
         """Register the choices with a `keras_tuner.HyperParameters`; return the chosen values."""
@@ -145,8 +159,10 @@ class SearchSpace:
         Raises:
             ConfigError: None is; the message says what the cheapest would cost.
         """
+        # Free of cost, but not every base can have one.
+        survival = {"final_survival": min(self.final_survivals)}
         costs = [
-            (values, complexity(self.config(values | {"final_survival": 1.0}, base)))
+            (values, complexity(self.config(values | survival, base)))
             for values in self.structures()
         ]
         fitting = [values for values, cost in costs if budget.excess(cost) is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import keras_tuner
 
+from keras_resnets.errors import RunError
 from keras_resnets.models.complexity import complexity
 from keras_resnets.models.config import ResNetConfig
 from keras_resnets.training.settings import TrainingSettings
@@ -16,7 +18,10 @@ from keras_resnets.tuning.journal import Journal
 from keras_resnets.tuning.settings import SearchSettings
 from keras_resnets.tuning.worker import Worker, WorkerError
 
-__all__ = ["SearchTuner"]
+__all__ = ["CHECKPOINTS", "SearchTuner"]
+
+CHECKPOINTS = "checkpoints"
+"""Folder in the run folder that keeps what Hyperband may promote."""
 
 
 class SearchTuner(keras_tuner.Tuner):
@@ -51,26 +56,43 @@ class SearchTuner(keras_tuner.Tuner):
         self.worker = worker
         self.on_trial = on_trial
 
+    def search(self):
+        """Run every trial of the oracle.
+
+        Raises:
+            RunError: The first three trials all failed.
+            RunFolderError: The journal is another search's.
+        """
+        try:
+            super().search()
+        except keras_tuner.errors.FatalError as error:
+            raise error.__cause__ from None
+
     def run_trial(self, trial, *args, **kwargs):
         """Train the trial's candidate, or look up what came of it.
 
         Raises:
             keras_tuner.errors.FailedTrialError: Its training failed; the journal says how.
-            keras_tuner.errors.FatalError: The first three trials all failed.
+            keras_tuner.errors.FatalError: Anything else went wrong.
         """
-        values = trial.hyperparameters.values
-        row = self.journal.get(trial.trial_id, values)
+        try:
+            row = self._row(trial.trial_id, trial.hyperparameters.values)
+        except Exception as error:
+            # keras-tuner takes every other error for a failed trial, and goes on.
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        if row["status"] == "failed":
+            raise keras_tuner.errors.FailedTrialError(row["message"])
+        return {"val_accuracy": row["val_accuracy"] if row["status"] == "ok" else 0.0}
+
+    def _row(self, trial_id: str, values: dict[str, Any]) -> dict[str, Any]:
+        row = self.journal.get(trial_id, values)
         if row is None:
-            row = self._run(trial.trial_id, values)
+            row = self._run(trial_id, values)
             self.journal.add(row)
             self.on_trial(row)
-        if row["status"] == "failed":
-            if len(self.journal) >= 3 and all(t["status"] == "failed" for t in self.journal.trials):
-                raise keras_tuner.errors.FatalRuntimeError(
-                    f"every trial failed; the last one: {row['message']}"
-                )
-            raise keras_tuner.errors.FailedTrialError(row["message"])
-        return {"val_accuracy": row["val_accuracy"] or 0.0}
+        if len(self.journal) >= 3 and all(t["status"] == "failed" for t in self.journal.trials):
+            raise RunError(f"every trial failed; the last one: {row['message']}")
+        return row
 
     def _run(self, trial_id: str, values: dict[str, Any]) -> dict[str, Any]:
         config = self.settings.space.config(values, self.base)
@@ -102,8 +124,8 @@ class SearchTuner(keras_tuner.Tuner):
         except WorkerError as error:
             row |= {"status": "failed", "message": str(error)}
         else:
-            last = result["history"][-1]
-            row |= {"history": result["history"], "val_accuracy": last["val_accuracy"]}
+            history = [_finite(row) for row in result["history"]]
+            row |= {"history": history, "val_accuracy": history[-1]["val_accuracy"]}
             if result["diverged"]:
                 row |= {"status": "diverged", "message": "the loss is not a number"}
         row["seconds"] = round(time.monotonic() - began, 1)
@@ -120,12 +142,18 @@ class SearchTuner(keras_tuner.Tuner):
         if "tuner/epochs" in values:
             # Hyperband goes on with a promoted candidate: optimizer, schedule and data order too.
             job["checkpoint"] = str(self._checkpoint(trial_id))
-            if values.get("tuner/trial_id"):
-                job["start"] = str(self._checkpoint(values["tuner/trial_id"]))
+            promoted = values.get("tuner/trial_id")
+            if promoted and self._checkpoint(promoted).is_file():  # none if it diverged at once
+                job["start"] = str(self._checkpoint(promoted))
         return job
 
     def _checkpoint(self, trial_id: str) -> Path:
-        return self.journal.folder / f"{trial_id}.checkpoint.keras"
+        return self.journal.run_dir / CHECKPOINTS / f"{trial_id}.keras"
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a history's row with None, which JSON knows, for what is no number."""
+    return {name: v if v is None or math.isfinite(v) else None for name, v in row.items()}
 
 
 def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> TrainingSettings:

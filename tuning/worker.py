@@ -22,13 +22,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_resnets.errors import RunError
+
 __all__ = ["Worker", "WorkerError", "main"]
 
 _JOBS = 8
 """Jobs after which a worker is replaced: about 150 MB of growth."""
 
 
-class WorkerError(RuntimeError):
+class WorkerError(RunError):
     """A job failed, or the process that ran it died."""
 
 

@@ -20,8 +20,8 @@ _SHOWN = 4
 def draw_network(config: ResNetConfig) -> Figure:
     """Draw a network: a row of blocks, taller for larger feature maps, coloured by stage.
 
-    Lines above the blocks are the shortcuts, dashed where they change the shape. Of a long stage the first blocks
-    and the last are drawn.
+    Lines above the blocks are the shortcuts, dashed where they change the shape. Of a long stage
+    the first blocks and the last are drawn.
 
     Args:
         config: The configuration, with a known input size.
