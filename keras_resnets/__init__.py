@@ -11,18 +11,23 @@ import lazy_loader
 import wrapt
 
 from keras_resnets._version import __version__
+from keras_resnets.models.constructor_table import NAMES as _CONSTRUCTORS
 
-__all__ = [
-    "ConfigError",
-    "InputError",
+_MODELS = [
+    "DenseNetConfig",
     "ResNetConfig",
-    "__version__",
     "complexity",
     "config_from_dict",
     "create_model",
+    "feature_pyramid",
+    "freeze",
     "list_models",
     "model_config",
+    "weight_decay_mask",
+    *_CONSTRUCTORS,
 ]
+
+__all__ = ["ConfigError", "InputError", "__version__", *_MODELS]
 
 # The search lies beside this folder in a checkout and inside it once installed (see setup.py).
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -34,14 +39,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submodules=["analysis", "data", "errors", "export", "layers", "models", "training", "tuning"],
     submod_attrs={
         "errors": ["ConfigError", "InputError"],
-        "models": [
-            "ResNetConfig",
-            "complexity",
-            "config_from_dict",
-            "create_model",
-            "list_models",
-            "model_config",
-        ],
+        "models": _MODELS,
     },
 )
 

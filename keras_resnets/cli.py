@@ -195,36 +195,77 @@ def train(
 
 @cli.command("list")
 @click.argument("pattern", default="*")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(pattern, as_json):
-    """List the papers' networks whose name fits PATTERN, "*wrn*"."""
-    from keras_resnets.models.catalog import list_models, model_config
-    from keras_resnets.models.complexity import complexity
+@click.option(
+    "--sort",
+    default="name",
+    show_default=True,
+    type=click.Choice(["name", "params", "macs", "error"]),
+    help="Column to sort by; errors on other tasks stand side by side.",
+)
+@click.option(
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "csv", "json"]),
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", type=click.Path(), help="Write into this file instead.")
+def list_(pattern, sort, form, as_json, output):
+    """List the papers' networks whose name fits PATTERN, "*wrn*".
+
+    With parameters and multiply-adds of the network, and the error that its paper gives.
+    """
+    from keras_resnets.analysis.description import catalog_rows
+    from keras_resnets.models.catalog import list_models
 
     names = list_models(pattern)
     if not names:
         raise InputError(f"no model fits {pattern!r}{nearest(pattern.strip('*'), list_models())}")
-    rows = []
-    for name in names:
-        config = model_config(name)
-        cost = complexity(config)
-        rows.append(
-            {
-                "name": name,
-                "input": "x".join(map(str, config.input_shape)),
-                "params": cost.trainable_params,
-                "macs": cost.macs,
-            }
-        )
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    _print_table(
+    rows = catalog_rows(names, sort)
+    if as_json or form == "json":
+        text = json.dumps(rows, indent=2)
+    elif form == "csv":
+        text = _csv(rows)
+    else:
+        text = _models_table(rows)
+    _deliver(text, output)
+
+
+def _models_table(rows) -> str:
+    errors = ["" if r["error"] is None else f"{r['error']:g} % {r['measure']}" for r in rows]
+    table = _table(
         ["name", "input", "params", "MACs"],
         [[r["name"], r["input"], _n(r["params"]), _n(r["macs"])] for r in rows],
         text_columns=2,
     )
-    click.echo("\nAny other legal depth or width resolves too: resnet38_cifar, wrn52_1_cifar.")
+    lines = [
+        f"{line}  {error}".rstrip() for line, error in zip(table, ["error", *errors], strict=True)
+    ]
+    return "\n".join([*lines, "", "Any other legal depth or width resolves too: resnet38_cifar."])
+
+
+def _csv(rows) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _deliver(text: str, output: str | None) -> None:
+    if output is None:
+        click.echo(text)
+        return
+    from keras_resnets.files import write_text
+
+    path = Path(output)
+    if not path.parent.is_dir() or path.is_dir():
+        raise InputError(f"`--output` must be a file in an existing folder. Received: {output}")
+    write_text(path, text + "\n")
 
 
 @cli.command()
@@ -234,9 +275,13 @@ def list_(pattern, as_json):
 @click.option("--json", "as_json", is_flag=True, help="Print the configuration as JSON.")
 @click.option("--picture", type=click.Path(), help="Also draw the network into this PNG or SVG.")
 def describe(name, input_shape, classes, as_json, picture):
-    """Say what the network NAME is made of and what it costs, without building it."""
+    """Say what the network NAME is made of and what it costs, without building it.
+
+    Beside the numbers of its paper, where there are any.
+    """
+    from keras_resnets.analysis.description import part_rows, published_lines, sketch, summarize
     from keras_resnets.models.catalog import model_config
-    from keras_resnets.models.complexity import complexity
+    from keras_resnets.models.cost import complexity
 
     given = {"input_shape": input_shape, "classes": classes}
     config = model_config(name, **{k: v for k, v in given.items() if v is not None})
@@ -246,20 +291,30 @@ def describe(name, input_shape, classes, as_json, picture):
         click.echo(config.to_json())
         return
     cost = complexity(config)
-    click.echo(f"{name}: {_summary(config)}\n")
-    counts = dict(zip([f"stage{i}" for i in range(1, 99)], config.blocks, strict=False))
     rows = [
         [
-            part.name,
-            f"{counts[part.name]} x {config.block}" if part.name in counts else "",
-            "x".join(map(str, part.output_shape)),
-            _n(part.trainable_params),
-            _n(part.macs),
+            row["part"],
+            row["blocks"],
+            row["output"],
+            _n(row["params"]),
+            _n(row["macs"]),
+            f"{row['activation_bytes'] / 1e6:.2f}",
+            _n(row["receptive_field"]),
         ]
-        for part in cost.stages()
+        for row in part_rows(config)
     ]
-    rows.append(["total", "", "", _n(cost.trainable_params), _n(cost.macs)])
-    _print_table(["part", "blocks", "output", "params", "MACs"], rows, text_columns=2)
+    total = [_n(cost.trainable_params), _n(cost.macs), f"{cost.activation_bytes / 1e6:.2f}", ""]
+    headings = ["part", "blocks", "output", "params", "MACs", "MB", "field"]
+    click.echo(f"{name}: {summarize(config)}\n\n{sketch(config)}\n")
+    click.echo("\n".join(_table(headings, [*rows, ["total", "", "", *total]], text_columns=2)))
+    click.echo(
+        f"\n{_n(cost.total_params)} parameters with moving statistics; {_n(cost.all_macs)} "
+        f"multiply-adds\nof all layers; {cost.peak_activation_bytes / 1e6:.2f} MB at once in "
+        "inference (float32, one image)"
+    )
+    lines = published_lines(name, cost.trainable_params)
+    if lines:
+        click.echo("\n" + "\n".join(lines))
 
 
 @cli.command()
@@ -310,20 +365,6 @@ def _draw(config, path: Path) -> None:
         draw_network(config).savefig(beside, dpi=150)
 
 
-def _summary(config) -> str:
-    words = [
-        f"{config.depth} layers on the main path",
-        {"post": "post-activation", "pre": "pre-activation"}[config.activation_order],
-        "no shortcuts" if config.shortcut == "none" else f"shortcut {config.shortcut}",
-    ]
-    if config.final_survival < 1:
-        words.append(f"stochastic depth to {config.final_survival:g} ({config.survival_mode})")
-    if config.dropout:
-        words.append(f"dropout {config.dropout:g}")
-    words.append(f"{config.classes} classes")
-    return ", ".join(words)
-
-
 def _numbers(name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
@@ -342,15 +383,17 @@ def _n(number: int) -> str:
     return f"{number:,}"
 
 
-def _print_table(headings, rows, text_columns=1) -> None:
-    """Print columns of text, then of numbers."""
+def _table(headings, rows, text_columns=1) -> list[str]:
+    """Return the lines of columns of text, then of numbers."""
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    lines = []
     for row in [headings, *rows]:
         cells = [
             cell.ljust(width) if i < text_columns else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        click.echo("  ".join(cells).rstrip())
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def _silence_libraries() -> None:
@@ -376,6 +419,8 @@ def _silence_libraries() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command; wrong input is one line on standard error and exit code 2."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # for a terminal that knows no squares
     try:
         code = cli.main(args=args, prog_name="keras-resnets", standalone_mode=False)
     except click.Abort:

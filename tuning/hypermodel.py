@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras_tuner
 
 from keras_resnets.models.builder import create_model
-from keras_resnets.models.complexity import complexity
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.cost import complexity
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.training.fit import compile_for_training
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.space import Budget, SearchSpace

@@ -20,8 +20,9 @@ from keras_resnets.errors import RunError
 from keras_resnets.export.saved_model import export_saved_model
 from keras_resnets.export.tflite import export_tflite
 from keras_resnets.files import write_json, write_text
-from keras_resnets.models.complexity import complexity
-from keras_resnets.models.config import ResNetConfig, config_from_dict
+from keras_resnets.models.config import config_from_dict
+from keras_resnets.models.cost import complexity
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.results import accuracy, write_history, write_model

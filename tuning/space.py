@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.models.complexity import Complexity, complexity
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.cost import Complexity, complexity
+from keras_resnets.models.families import ResNetConfig
 
 __all__ = ["Budget", "SearchSpace"]
 

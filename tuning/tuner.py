@@ -11,8 +11,8 @@ from typing import Any
 import keras_tuner
 
 from keras_resnets.errors import RunError
-from keras_resnets.models.complexity import complexity
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.cost import complexity
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.journal import Journal
 from keras_resnets.tuning.settings import SearchSettings

@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from keras_resnets.analysis.figures import INK, PALETTE
-from keras_resnets.models.complexity import complexity
-from keras_resnets.models.config import BlockSpec, ResNetConfig
+from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.cost import complexity
+from keras_resnets.models.densenet_config import DenseNetConfig, DenseSpec
+from keras_resnets.models.resnet_config import BlockSpec
 
 __all__ = ["draw_network"]
 
@@ -17,11 +19,12 @@ _SHOWN = 4
 """Blocks of a stage that are drawn; of a longer stage the first ones and the last."""
 
 
-def draw_network(config: ResNetConfig) -> Figure:
+def draw_network(config: NetworkConfig) -> Figure:
     """Draw a network: a row of blocks, taller for larger feature maps, coloured by stage.
 
-    Lines above the blocks are the shortcuts, dashed where they change the shape. Of a long stage
-    the first blocks and the last are drawn.
+    Lines above the blocks are the shortcuts, dashed where they change the shape; in a dense network
+    they are what each layer passes on beside its own output. White boxes are its transitions. Of a
+    long stage the first blocks and the last are drawn.
 
     Args:
         config: The configuration, with a known input size.
@@ -34,20 +37,36 @@ def draw_network(config: ResNetConfig) -> Figure:
     """
     parts = {part.name: part for part in complexity(config).parts}
     boxes = [("image", _shape(config.input_shape), "#f1f1ef", None, config.input_shape[0])]
-    stem = parts["stem"].output_shape
-    boxes.append(("stem", f"conv 3x3, {config.stem_width}", "#dddddd", None, stem[0]))
+    boxes.append(("stem", _stem(config), "#dddddd", None, parts["stem"].output_shape[0]))
+    specs = config.block_specs()
     for stage in range(1, len(config.blocks) + 1):
-        specs = [spec for spec in config.block_specs() if spec.stage == stage]
+        blocks = [s for s in specs if s.stage == stage and not _is_transition(s)]
         color = PALETTE[(stage - 1) % len(PALETTE)]
-        for spec in _shown(specs):
-            height = parts[(spec or specs[-1]).name].output_shape[0]
+        for spec in _shown(blocks):
+            height = parts[(spec or blocks[-1]).name].output_shape[0]
             boxes.append(("", "", color, spec if spec else "...", height))
+        for spec in (s for s in specs if s.stage == stage and _is_transition(s)):
+            boxes.append(("", "", "#ffffff", None, parts[spec.name].output_shape[0]))
     head = f"{config.classes} classes" if config.include_top else "features"
     boxes.append(("head", f"pool, {head}" if config.include_top else head, "#f1f1ef", None, 1))
     return _draw(config, boxes, parts)
 
 
-def _shown(specs: list[BlockSpec]) -> list[BlockSpec | None]:
+def _is_transition(spec) -> bool:
+    return isinstance(spec, DenseSpec) and spec.transition
+
+
+def _stem(config: NetworkConfig) -> str:
+    lines = [
+        f"conv {conv.kernel_size}x{conv.kernel_size}{'/2' if conv.strides == 2 else ''}, "
+        f"{conv.filters}"
+        for conv in config.stem_convolutions()
+    ]
+    pool = {"max": ["max pool /2"], "blur": ["max pool, blur /2"]}.get(config.stem_pool, [])
+    return "\n".join(lines + pool)
+
+
+def _shown(specs: list) -> list:
     if len(specs) <= _SHOWN:
         return list(specs)
     return [*specs[: _SHOWN - 2], None, specs[-1]]
@@ -70,10 +89,10 @@ def _draw(config, boxes, parts) -> Figure:
             ax.add_patch(_box(x, height, color))
             label = f"{title}\n{text}" if title else ""
             ax.text(x, -1.05, label, ha="center", va="top", fontsize=8, color=INK)
-        if isinstance(spec, BlockSpec):
+        if isinstance(spec, BlockSpec | DenseSpec):
             spans.setdefault(spec.stage, []).append((x, spec))
-            if spec.shortcut != "none":
-                _bypass(ax, x, height, spec)
+            if getattr(spec, "shortcut", "concatenated") != "none":
+                _bypass(ax, x, height, dashed=getattr(spec, "changes_shape", False))
         if x:
             ax.add_patch(_arrow(x))
     for stage, blocks in spans.items():
@@ -102,14 +121,14 @@ def _arrow(x):
     )
 
 
-def _bypass(ax, x, height, spec):
+def _bypass(ax, x, height, dashed):
     top = height / 2 + 0.16
     ax.plot(
         [x - 0.43, x - 0.43, x + 0.43, x + 0.43],
         [0, top, top, 0],
         color=INK,
         linewidth=1.1,
-        linestyle="--" if spec.changes_shape else "-",
+        linestyle="--" if dashed else "-",
         solid_joinstyle="round",
     )
 
@@ -118,11 +137,9 @@ def _label_stage(ax, config, parts, stage, blocks):
     first, last = blocks[0][0], blocks[-1][0]
     spec = blocks[-1][1]
     height, width, channels = parts[spec.name].output_shape
-    text = (
-        f"stage {stage}: {config.blocks[stage - 1]} x {config.block}\n"
-        f"{height} x {width} x {channels}"
-    )
-    if config.final_survival < 1:
+    kind = "dense layer" if isinstance(config, DenseNetConfig) else config.block
+    text = f"stage {stage}: {config.blocks[stage - 1]} x {kind}\n{height} x {width} x {channels}"
+    if getattr(config, "final_survival", 1) < 1:
         text += "\nsurvival " + " to ".join(
             f"{block.survival:.2f}"
             for _, block in (blocks[:1] if first == last else blocks[:: len(blocks) - 1])

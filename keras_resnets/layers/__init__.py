@@ -5,9 +5,15 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "blocks": ["BasicBlock", "BottleneckBlock", "ResidualBlock"],
+        "attention": ["SqueezeExcite"],
+        "blocks": ["BasicBlock", "BottleneckBlock", "ResidualBlock", "make_shortcut"],
         "convolution": ["SymmetricConv2D"],
+        "dense": ["DenseBlockLayer", "TransitionLayer"],
+        "geometry": ["ConvSpec"],
+        "merges": ["DropoutMerge", "GatedMerge", "ScaledMerge"],
+        "resampling": ["BlurPool", "SymmetricMaxPool"],
         "shortcuts": ["PadShortcut", "ProjectionShortcut"],
         "stochastic_depth": ["StochasticDepth"],
+        "style": ["Style"],
     },
 )

@@ -3,48 +3,62 @@
 import keras
 from keras import ops
 
-from keras_resnets.layers.convolution import SymmetricConv2D, standardize_data_format
-from keras_resnets.layers.geometry import EXPANSION, branch_convolutions
-from keras_resnets.layers.shortcuts import make_shortcut
+from keras_resnets.layers.geometry import EXPANSION, ConvSpec, branch_convolutions
+from keras_resnets.layers.parts import Composite, convolution, normalization
+from keras_resnets.layers.resampling import (
+    blur_pool,
+    reduced_shape,
+    standardize_data_format,
+)
+from keras_resnets.layers.shortcuts import PadShortcut, ProjectionShortcut
 from keras_resnets.layers.stochastic_depth import StochasticDepth
+from keras_resnets.layers.style import Style
 
-__all__ = ["BasicBlock", "BottleneckBlock", "ResidualBlock", "batch_norm"]
+__all__ = [
+    "ACTIVATION_ORDERS",
+    "SHORTCUT_KINDS",
+    "BasicBlock",
+    "BottleneckBlock",
+    "ResidualBlock",
+    "make_shortcut",
+]
+
+ACTIVATION_ORDERS = ("post", "pre", "bn_after_addition", "relu_before_addition", "relu_only")
+PREACTIVATIONS = ("branch", "shared", "none")
+SHORTCUT_KINDS = ("identity", "pad", "pool_pad", "projection", "pool_projection", "none")
 
 
-def batch_norm(name, momentum, epsilon, data_format, dtype):
-    """Return the batch normalisation that every network of ours uses."""
-    return keras.layers.BatchNormalization(
-        axis=-1 if data_format == "channels_last" else 1,
-        momentum=momentum,
-        epsilon=epsilon,
-        dtype=dtype,
-        name=name,
-    )
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class ResidualBlock(Composite):
+    """A branch of convolutions, added to a shortcut.
 
+    The branch is a row of convolutions ``conv1, conv2, ...``, each with a normalisation
+    ``bn1, bn2, ...``, in one of the orders of He 2016, Fig. 4 (N for normalisation, R for ReLU):
 
-class ResidualBlock(keras.layers.Layer):
-    """What the residual blocks share; use `BasicBlock` or `BottleneckBlock`.
+    - ``"post"``: conv N R conv N + R (a, "original")
+    - ``"bn_after_addition"``: conv N R conv + N R (b)
+    - ``"relu_before_addition"``: conv N R conv N R + (c)
+    - ``"relu_only"``: R conv N R conv N + (d)
+    - ``"pre"``: N R conv N R conv + (e, "full pre-activation")
 
-    The branch is a row of convolutions ``conv1, conv2, ...``, each with its batch normalisation
-    ``bn1, bn2, ...``. With ``activation_order="post"`` (He 2015, Fig. 2) a BN and a ReLU follow
-    each convolution, the last ReLU after the addition. With ``"pre"`` (He 2016, Fig. 4e) they come
-    before each convolution, and nothing follows the addition; where the block changes the shape,
-    branch and shortcut share the first BN and ReLU, and the projection has no BN.
+    What varies besides is given as layers: the shortcut, an attention, a stochastic depth, a merge.
 
     Args:
-        filters: Channels of the inner convolutions; ``expansion * filters`` come out, where
-            expansion is 1 for a basic block and 4 for a bottleneck.
-        strides: Stride of the block.
-        shortcut: ``"identity"``, ``"pad"``, ``"pool_pad"``, ``"projection"``,
-            ``"pool_projection"`` or ``"none"`` (plain block, nothing is added).
-        activation_order: ``"post"`` or ``"pre"``.
-        dropout: Rate of the dropout before the last convolution (Zagoruyko 2016).
-        survival: Probability that the branch survives in training (Huang 2016).
-        survival_mode: ``"batch"`` or ``"sample"``, see `StochasticDepth`.
-        stride_in: Which convolution of a bottleneck has the stride, ``"1x1"`` or ``"3x3"``.
-        bn_momentum: Momentum of the moving statistics, in Keras' sense.
-        bn_epsilon: Added to variances in batch normalisation.
-        seed: Seed of dropout and stochastic depth.
+        convolutions: The branch, a sequence of `ConvSpec` (or of their fields).
+        shortcut: ``"identity"``, ``"none"`` (a plain block, nothing is added), or a layer.
+        activation_order: One of the above.
+        preactivation: For the orders that activate their input (``"pre"``, ``"relu_only"``), who
+            sees it activated: the ``"branch"``, branch and shortcut (``"shared"``), or nobody
+            (``"none"``: the input is activated already).
+        attention: Layer called on the branch's end, or None.
+        drop: `StochasticDepth` behind it, or None.
+        merge: Layer called on ``[inputs, shortcut, branch]`` in the place of the addition, or None.
+        dropout: Rate of the dropout in front of every convolution but the first (Zagoruyko 2016,
+            section 2.4).
+        zero_init: Whether the branch begins as zero: by the scale of its last normalisation, or by
+            its last convolution where no normalisation follows.
+        style: A `Style`, its dict, or None for the default.
+        seed: Seed of the dropout.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -56,69 +70,87 @@ class ResidualBlock(keras.layers.Layer):
         ``(batch, height, width, channels)``, or channels first.
 
     Output shape:
-        ``(batch, ceil(height / strides), ceil(width / strides), expansion * filters)``, or channels
-        first.
+        The branch's: ``(batch, ceil(height / strides), ceil(width / strides), filters)`` for the
+        product of all strides and the last convolution's filters, or channels first.
 
     Raises:
         ValueError: An argument is illegal, or (in `build`) the shortcut's output cannot be added to
             the branch's.
-    """
 
-    block = "basic"
+    Example:
+        >>> block = ResidualBlock([ConvSpec(1, 8), ConvSpec(3, 8), ConvSpec(1, 32)])
+        >>> block(np.ones((1, 8, 8, 32))).shape
+        (1, 8, 8, 32)
+    """
 
     def __init__(
         self,
-        filters,
-        strides=1,
+        convolutions,
         shortcut="identity",
         activation_order="post",
+        preactivation="branch",
+        attention=None,
+        drop=None,
+        merge=None,
         dropout=0.0,
-        survival=1.0,
-        survival_mode="batch",
-        stride_in="1x1",
-        bn_momentum=0.9,
-        bn_epsilon=1e-5,
+        zero_init=False,
+        style=None,
         seed=None,
         data_format=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if activation_order not in ("post", "pre"):
+        if not convolutions:
             raise ValueError(
-                "`activation_order` must be 'post' or 'pre'. "
-                f"Received: activation_order={activation_order!r}"
+                f"`convolutions` must hold at least one. Received: convolutions={convolutions!r}"
             )
-        if shortcut == "none" and survival < 1:
+        _check("activation_order", activation_order, ACTIVATION_ORDERS)
+        _check("preactivation", preactivation, PREACTIVATIONS)
+        if isinstance(shortcut, str):
+            _check("shortcut", shortcut, ("identity", "none"))
+            if shortcut == "none" and (drop is not None or merge is not None):
+                raise ValueError(
+                    "`drop` and `merge` need a shortcut. Received: shortcut='none', "
+                    f"drop={drop!r}, merge={merge!r}"
+                )
+        if zero_init and activation_order == "relu_before_addition":
             raise ValueError(
-                "`survival` < 1 needs a shortcut to survive on. "
-                f"Received: survival={survival}, shortcut='none'"
+                "`zero_init` would never learn behind a ReLU. "
+                "Received: zero_init=True, activation_order='relu_before_addition'"
             )
-        self.filters = filters
-        self.strides = strides
-        self.shortcut_kind = shortcut
+        self.specs = [ConvSpec(*spec) for spec in convolutions]
+        self.shortcut = shortcut
         self.activation_order = activation_order
+        self.preactivation = preactivation
+        self.attention = attention
+        self.drop_branch = drop
+        self.merge = merge
         self.dropout_rate = dropout
-        self.survival = survival
-        self.survival_mode = survival_mode
-        self.stride_in = stride_in
-        self.bn_momentum = bn_momentum
-        self.bn_epsilon = bn_epsilon
+        self.zero_init = zero_init
+        self.style = Style.of(style)
         self.seed = seed
         self.data_format = standardize_data_format(data_format)
         self._make_branch()
-        self._make_shortcut()
+        self._restore_trainability()
 
     def _make_branch(self):
-        specs = branch_convolutions(self.block, self.filters, self.strides, self.stride_in)
         shared = {"data_format": self.data_format, "dtype": self.dtype_policy}
+        last = len(self.specs)
+        ends_in_conv = self.activation_order in ("pre", "bn_after_addition")
         self.convolutions = []
         self.normalizations = []
-        for number, spec in enumerate(specs, start=1):
-            conv = SymmetricConv2D(
-                spec.filters, spec.kernel_size, spec.strides, name=f"conv{number}", **shared
+        for number, spec in enumerate(self.specs, start=1):
+            zero = self.zero_init and number == last
+            self.convolutions.append(
+                convolution(
+                    spec, self.style, name=f"conv{number}", zero=zero and ends_in_conv, **shared
+                )
             )
-            self.convolutions.append(conv)
-            self.normalizations.append(self._batch_norm(f"bn{number}"))
+            self.normalizations.append(
+                normalization(self.style, number, zero=zero and not ends_in_conv, **shared)
+            )
+        if self.activation_order == "pre" and self.preactivation == "none":
+            self.normalizations[0] = None
         self.dropout = (
             keras.layers.Dropout(
                 self.dropout_rate, seed=self.seed, dtype=self.dtype_policy, name="dropout"
@@ -126,151 +158,329 @@ class ResidualBlock(keras.layers.Layer):
             if self.dropout_rate
             else None
         )
-        self.drop_branch = (
-            StochasticDepth(
-                self.survival,
-                self.survival_mode,
-                seed=self.seed,
-                dtype=self.dtype_policy,
-                name="drop_branch",
-            )
-            if self.survival < 1
-            else None
-        )
-
-    def _make_shortcut(self):
-        def normalization():
-            return self._batch_norm("bn")
-
-        self.shortcut = make_shortcut(
-            self.shortcut_kind,
-            EXPANSION[self.block] * self.filters,
-            self.strides,
-            normalization if self.activation_order == "post" else None,
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name="shortcut",
-        )
-
-    def _batch_norm(self, name):
-        return batch_norm(
-            name, self.bn_momentum, self.bn_epsilon, self.data_format, self.dtype_policy
-        )
 
     @property
-    def _shares_preactivation(self):
-        return self.activation_order == "pre" and self.shortcut_kind not in ("identity", "none")
+    def _activates_input(self):
+        return self.activation_order in ("pre", "relu_only") and self.preactivation != "none"
+
+    def _normalizes_behind(self, i):
+        """Whether normalisation number i directly follows its convolution."""
+        if self.activation_order == "bn_after_addition":
+            return i < len(self.specs) - 1
+        return self.activation_order != "pre"
 
     def build(self, input_shape):
-        shape = tuple(input_shape)
-        for conv, bn in zip(self.convolutions, self.normalizations, strict=True):
-            conv_shape = conv.compute_output_shape(shape)
-            conv.build(shape)
-            bn.build(conv_shape if self.activation_order == "post" else shape)
-            shape = conv_shape
-        for layer in (self.dropout, self.drop_branch):
+        input_shape = shape = tuple(input_shape)
+        for spec, conv, norm in zip(
+            self.specs, self.convolutions, self.normalizations, strict=True
+        ):
+            blurred = reduced_shape(shape, spec.blur, self.data_format)
+            behind = conv.compute_output_shape(blurred)
+            conv.build(blurred)
+            if norm is not None:
+                norm.build(shape if self.activation_order == "pre" else behind)
+            shape = behind
+        for layer in (self.dropout, self.attention, self.drop_branch):
             if layer is not None:
                 layer.build(shape)
-        if self.shortcut is not None:
-            self.shortcut.build(tuple(input_shape))
-            self._check_addition(self.shortcut.compute_output_shape(tuple(input_shape)), shape)
+        if not isinstance(self.shortcut, str):
+            self.shortcut.build(input_shape)
+        if self.shortcut != "none":
+            self._check_addition(self._shortcut_shape(input_shape), shape)
+        if self.merge is not None:
+            self.merge.build([input_shape, shape, shape])
         self.built = True
 
+    def _shortcut_shape(self, input_shape):
+        if isinstance(self.shortcut, str):
+            return input_shape
+        return tuple(self.shortcut.compute_output_shape(input_shape))
+
     def _check_addition(self, shortcut_shape, branch_shape):
-        if tuple(shortcut_shape) != tuple(branch_shape):
+        if shortcut_shape != branch_shape:
+            kind = self.shortcut if isinstance(self.shortcut, str) else type(self.shortcut).__name__
             raise ValueError(
-                f"shortcut={self.shortcut_kind!r} puts out {tuple(shortcut_shape)} and cannot be "
-                f"added to the branch, {tuple(branch_shape)}: use 'projection' or 'pad'"
+                f"shortcut={kind!r} puts out {shortcut_shape} and cannot be added to the branch, "
+                f"{branch_shape}: use a projection or padding shortcut"
             )
 
     def call(self, inputs, training=None):
         x = inputs
-        if self.activation_order == "post":
-            x = self._post_activation_branch(x, training)
-        else:
-            x = ops.relu(self.normalizations[0](x, training=training))
-            if self._shares_preactivation:
+        if self._activates_input:
+            x = self._activate(0, x, training)
+            if self.preactivation == "shared":
                 inputs = x
-            x = self._pre_activation_branch(x, training)
+        x = self._branch(x, training)
+        if self.attention is not None:
+            x = self.attention(x)
         if self.drop_branch is not None:
             x = self.drop_branch(x, training=training)
-        if self.shortcut is not None:
-            x = ops.add(self._call_shortcut(inputs, training), x)
-        return ops.relu(x) if self.activation_order == "post" else x
+        x = self._join(inputs, x, training)
+        if self.activation_order == "bn_after_addition":
+            x = self.normalizations[-1](x, training=training)
+        return ops.relu(x) if self.activation_order in ("post", "bn_after_addition") else x
 
-    def _call_shortcut(self, inputs, training):
-        if self.shortcut_kind.endswith("projection"):
-            return self.shortcut(inputs, training=training)
-        return self.shortcut(inputs)
+    def _activate(self, i, x, training):
+        """What comes in front of convolution number i."""
+        if self.activation_order == "pre":
+            x = self.normalizations[i](x, training=training)
+        return ops.relu(x)
 
-    def _post_activation_branch(self, x, training):
-        last = len(self.convolutions) - 1
-        for i, (conv, bn) in enumerate(zip(self.convolutions, self.normalizations, strict=True)):
-            if i == last and self.dropout is not None:
-                x = self.dropout(x, training=training)
-            x = bn(conv(x), training=training)
-            if i < last:
-                x = ops.relu(x)
-        return x
+    def _branch(self, x, training):
+        for i, (spec, conv) in enumerate(zip(self.specs, self.convolutions, strict=True)):
+            if i > 0:
+                x = self._activate(i, x, training)
+                if self.dropout is not None:
+                    x = self.dropout(x, training=training)
+            if spec.blur > 1:
+                x = blur_pool(x, spec.blur, self.data_format)
+            x = conv(x)
+            if self._normalizes_behind(i):
+                x = self.normalizations[i](x, training=training)
+        return ops.relu(x) if self.activation_order == "relu_before_addition" else x
 
-    def _pre_activation_branch(self, x, training):
-        """Everything on the branch behind its first BN and ReLU."""
-        x = self.convolutions[0](x)
-        last = len(self.convolutions) - 1
-        for i in range(1, last + 1):
-            x = ops.relu(self.normalizations[i](x, training=training))
-            if i == last and self.dropout is not None:
-                x = self.dropout(x, training=training)
-            x = self.convolutions[i](x)
-        return x
+    def _join(self, inputs, branch, training):
+        if self.shortcut == "none":
+            return branch
+        shortcut = inputs
+        if isinstance(self.shortcut, ProjectionShortcut):
+            shortcut = self.shortcut(inputs, training=training)
+        elif self.shortcut != "identity":
+            shortcut = self.shortcut(inputs)
+        if self.merge is not None:
+            return self.merge([inputs, shortcut, branch])
+        return ops.add(shortcut, branch)
 
     def compute_output_shape(self, input_shape):
-        shape = tuple(input_shape)
-        for conv in self.convolutions:
-            shape = conv.compute_output_shape(shape)
-        return shape
+        strides = 1
+        for spec in self.specs:
+            strides *= spec.total_stride
+        return reduced_shape(input_shape, strides, self.data_format, self.specs[-1].filters)
 
     def get_config(self):
-        config = {
-            "filters": self.filters,
-            "strides": self.strides,
-            "shortcut": self.shortcut_kind,
-            "activation_order": self.activation_order,
-            "dropout": self.dropout_rate,
-            "survival": self.survival,
-            "survival_mode": self.survival_mode,
-            "stride_in": self.stride_in,
-            "bn_momentum": self.bn_momentum,
-            "bn_epsilon": self.bn_epsilon,
-            "seed": self.seed,
-            "data_format": self.data_format,
-        }
+        config = {name: getattr(self, name) for name in _PLAIN_ARGUMENTS}
+        for name, part in self._given_layers().items():
+            config[name] = part if _is_plain(part) else _serialized(part)
+        config["convolutions"] = [list(spec) for spec in self.specs]
+        config["dropout"] = self.dropout_rate
+        config["style"] = self.style.to_dict()
         return {**super().get_config(), **config}
+
+    def _given_layers(self):
+        return {
+            "shortcut": self.shortcut,
+            "attention": self.attention,
+            "drop": self.drop_branch,
+            "merge": self.merge,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("shortcut", "attention", "drop", "merge"):
+            if not _is_plain(config.get(name)):
+                config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+_PLAIN_ARGUMENTS = ("activation_order", "preactivation", "zero_init", "seed", "data_format")
+
+
+def _is_plain(part):
+    return part is None or isinstance(part, str)
+
+
+def _serialized(layer):
+    """Return a layer's serialised form, unbuilt: the block builds it when it is built itself."""
+    serialized = keras.saving.serialize_keras_object(layer)
+    serialized.pop("build_config", None)
+    return serialized
+
+
+def _check(argument, value, legal):
+    if value not in legal:
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(legal)}. Received: {argument}={value!r}"
+        )
+
+
+def make_shortcut(
+    kind,
+    filters,
+    strides=1,
+    *,
+    pool_size=None,
+    dilation=1,
+    antialias=False,
+    normalize=True,
+    style=None,
+    data_format=None,
+    dtype=None,
+):
+    """Return the shortcut of a kind: a layer, or the kind itself where it needs none.
+
+    Args:
+        kind: ``identity``, ``pad``, ``pool_pad``, ``projection``, ``pool_projection`` or ``none``.
+        filters: Channels that come out.
+        strides: Stride.
+        pool_size: Side of the window of a pooling kind; `strides` by default.
+        dilation: Distance of the pixels in it.
+        antialias: Blur where the kind subsamples.
+        normalize: Whether a normalisation follows a projection.
+        style: A `Style`, its dict, or None for the default.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
+        dtype: Dtype policy of the layer.
+
+    Raises:
+        ValueError: The kind is unknown.
+
+    Example:
+        >>> make_shortcut("projection", 32, strides=2).filters
+        32
+    """
+    _check("shortcut", kind, SHORTCUT_KINDS)
+    if kind in ("identity", "none"):
+        return kind
+    reduction = "blur" if antialias else "subsample"
+    if kind.startswith("pool_"):
+        reduction = "average"
+    shared = {
+        "reduction": reduction,
+        "pool_size": pool_size,
+        "dilation": dilation,
+        "data_format": data_format,
+        "dtype": dtype,
+        "name": "shortcut",
+    }
+    if kind.endswith("projection"):
+        return ProjectionShortcut(filters, strides, normalize=normalize, style=style, **shared)
+    return PadShortcut(filters, strides, **shared)
+
+
+class _NamedBlock(ResidualBlock):
+    """A block whose branch follows from its kind."""
+
+    kind = "basic"
+
+    def __init__(
+        self,
+        filters,
+        strides=1,
+        shortcut="identity",
+        activation_order="post",
+        stride_in="1x1",
+        survival=1.0,
+        survival_mode="batch",
+        style=None,
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        self._arguments = {
+            "filters": filters,
+            "strides": strides,
+            "shortcut": shortcut,
+            "stride_in": stride_in,
+            "survival": survival,
+            "survival_mode": survival_mode,
+        }
+        dtype = kwargs.get("dtype")
+        _check("activation_order", activation_order, ACTIVATION_ORDERS)
+        _check("stride_in", stride_in, ("1x1", "3x3"))
+        preactivates = activation_order in ("pre", "relu_only")
+        if shortcut not in ("identity", "none"):
+            kwargs.setdefault("preactivation", "shared" if preactivates else "branch")
+        if shortcut == "none" and survival < 1:
+            raise ValueError(
+                "`survival` < 1 needs a shortcut to survive on. "
+                f"Received: survival={survival}, shortcut='none'"
+            )
+        super().__init__(
+            branch_convolutions(self.kind, filters, strides, stride_in),
+            make_shortcut(
+                shortcut,
+                EXPANSION[self.kind] * filters,
+                strides,
+                normalize=activation_order in ("post", "relu_before_addition"),
+                style=style,
+                data_format=data_format,
+                dtype=dtype,
+            ),
+            activation_order,
+            drop=(
+                StochasticDepth(survival, survival_mode, seed, dtype=dtype, name="drop_branch")
+                if survival < 1
+                else None
+            ),
+            style=style,
+            seed=seed,
+            data_format=data_format,
+            **kwargs,
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("convolutions", "drop"):
+            del config[name]
+        return {**config, **self._arguments}
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
-class BasicBlock(ResidualBlock):
+class BasicBlock(_NamedBlock):
     """Two 3x3 convolutions and a shortcut (He 2015, Fig. 5 left).
 
-    Puts out `filters` channels. Arguments, shapes and errors: `ResidualBlock`.
+    Puts out `filters` channels.
+
+    Args:
+        filters: Channels of the convolutions.
+        strides: Stride of the first one.
+        shortcut: ``"identity"``, ``"pad"``, ``"pool_pad"``, ``"projection"``,
+            ``"pool_projection"`` or ``"none"`` (plain block, nothing is added).
+        activation_order: As for `ResidualBlock`. Where a ``"pre"`` block has another shortcut than
+            the identity, branch and shortcut share the first activation.
+        stride_in: Of no effect; bottlenecks have it.
+        survival: Probability that the branch survives in training (Huang 2016).
+        survival_mode: ``"batch"`` or ``"sample"``, see `StochasticDepth`.
+        style: A `Style`, its dict, or None for the default.
+        seed: Seed of dropout and stochastic depth.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
+        **kwargs: Further arguments of `ResidualBlock`: `preactivation`, `attention`, `merge`,
+            `dropout`, `zero_init`, and `keras.layers.Layer`'s.
+
+    Call arguments, shapes and errors: `ResidualBlock`.
 
     Example:
         >>> BasicBlock(16, strides=2, shortcut="projection")(np.ones((1, 8, 8, 8))).shape
         (1, 4, 4, 16)
     """
 
-    block = "basic"
+    kind = "basic"
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
-class BottleneckBlock(ResidualBlock):
+class BottleneckBlock(_NamedBlock):
     """1x1, 3x3 and 1x1 convolution and a shortcut (He 2015, Fig. 5 right).
 
-    Puts out ``4 * filters`` channels. Arguments, shapes and errors: `ResidualBlock`.
+    Puts out ``4 * filters`` channels.
+
+    Args:
+        filters: Channels of the first two convolutions.
+        strides: Stride of the block.
+        shortcut: As for `BasicBlock`, like all further arguments but one.
+        activation_order: As for `ResidualBlock`.
+        stride_in: Which convolution has the stride: ``"1x1"``, the first (v1), or ``"3x3"`` (v1.5).
+        survival: Probability that the branch survives in training (Huang 2016).
+        survival_mode: ``"batch"`` or ``"sample"``, see `StochasticDepth`.
+        style: A `Style`, its dict, or None for the default.
+        seed: Seed of dropout and stochastic depth.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
+        **kwargs: Further arguments of `ResidualBlock`.
+
+    Call arguments, shapes and errors: `ResidualBlock`.
 
     Example:
         >>> BottleneckBlock(16, shortcut="projection")(np.ones((1, 8, 8, 8))).shape
         (1, 8, 8, 64)
     """
 
-    block = "bottleneck"
+    kind = "bottleneck"

@@ -3,46 +3,65 @@
 import keras
 from keras import ops
 
-from keras_resnets.layers.convolution import (
-    SymmetricConv2D,
-    spatial_axes,
+from keras_resnets.layers.geometry import ConvSpec
+from keras_resnets.layers.parts import Composite, convolution, normalization
+from keras_resnets.layers.resampling import (
+    average_pool,
+    blur_pool,
+    channel_axis,
+    reduced_shape,
     standardize_data_format,
     subsample,
 )
+from keras_resnets.layers.style import Style
 
-__all__ = ["PadShortcut", "ProjectionShortcut", "make_shortcut"]
+__all__ = ["REDUCTIONS", "PadShortcut", "ProjectionShortcut"]
 
-
-def _output_shape(input_shape, filters, strides, data_format):
-    shape = list(input_shape)
-    for axis in spatial_axes(data_format):
-        shape[axis] = None if shape[axis] is None else -(-shape[axis] // strides)
-    shape[-1 if data_format == "channels_last" else 1] = filters
-    return tuple(shape)
+REDUCTIONS = ("subsample", "average", "blur")
+"""How a shortcut gets fewer pixels: every n-th one (He 2015), an average (Huang 2016, He 2018), or
+a blur (Zhang 2019)."""
 
 
-def _average_pool(inputs, strides, data_format):
-    if strides == 1:
-        return inputs
-    # "same" pools what is there at the border of an odd size and changes nothing at an even one.
-    return ops.average_pool(inputs, strides, strides, padding="same", data_format=data_format)
+class _Shortcut(Composite):
+    """What the shortcuts share: filters, stride, reduction, and the shape that comes out."""
 
-
-class _Shortcut(keras.layers.Layer):
-    """What the shortcuts share: filters, stride, pooling, and the shape that comes out."""
-
-    def __init__(self, filters, strides=1, pool=False, data_format=None, **kwargs):
+    def __init__(
+        self,
+        filters,
+        strides=1,
+        reduction="subsample",
+        pool_size=None,
+        dilation=1,
+        data_format=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f"`reduction` must be one of {', '.join(REDUCTIONS)}. "
+                f"Received: reduction={reduction!r}"
+            )
         self.filters = filters
         self.strides = strides
-        self.pool = pool
+        self.reduction = reduction
+        self.pool_size = strides if pool_size is None else pool_size
+        self.dilation = dilation
         self.data_format = standardize_data_format(data_format)
 
+    def _reduce(self, inputs):
+        if self.reduction == "average" and self.pool_size > 1:
+            return average_pool(
+                inputs, self.pool_size, self.strides, self.data_format, self.dilation
+            )
+        if self.reduction == "blur" and self.strides > 1:
+            return blur_pool(inputs, self.strides, self.data_format)
+        return subsample(inputs, self.strides, self.data_format)
+
     def compute_output_shape(self, input_shape):
-        return _output_shape(input_shape, self.filters, self.strides, self.data_format)
+        return reduced_shape(input_shape, self.strides, self.data_format, self.filters)
 
     def get_config(self):
-        names = ("filters", "strides", "pool", "data_format")
+        names = ("filters", "strides", "reduction", "pool_size", "dilation", "data_format")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -54,8 +73,11 @@ class PadShortcut(_Shortcut):
         filters: Channels that come out, at least as many as come in; the new ones, behind the
             others, are zero.
         strides: Integer stride.
-        pool: Average over ``strides x strides`` pixels (Huang 2016) instead of taking every
-            `strides`-th (He 2015).
+        reduction: ``"subsample"`` (every `strides`-th pixel, He 2015), ``"average"`` (over
+            ``strides x strides`` pixels, Huang 2016) or ``"blur"``.
+        pool_size: Side of the averaged window; `strides` by default. A dilated network averages
+            where it does not stride.
+        dilation: Distance of the averaged pixels.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -66,7 +88,8 @@ class PadShortcut(_Shortcut):
         ``(batch, ceil(height / strides), ceil(width / strides), filters)``, or channels first.
 
     Raises:
-        ValueError: In `build`, the input has more than `filters` channels.
+        ValueError: `reduction` is unknown, or (in `build`) the input has more than `filters`
+            channels.
 
     Example:
         >>> PadShortcut(32, strides=2)(np.ones((1, 8, 8, 16))).shape
@@ -74,7 +97,7 @@ class PadShortcut(_Shortcut):
     """
 
     def build(self, input_shape):
-        channels = input_shape[-1 if self.data_format == "channels_last" else 1]
+        channels = input_shape[channel_axis(self.data_format)]
         if channels > self.filters:
             raise ValueError(
                 "`filters` must be at least the channels that come in. "
@@ -84,25 +107,29 @@ class PadShortcut(_Shortcut):
         self.built = True
 
     def call(self, inputs):
-        reduce = _average_pool if self.pool else subsample
-        outputs = reduce(inputs, self.strides, self.data_format)
+        outputs = self._reduce(inputs)
         if not self._new_channels:
             return outputs
         pads = [(0, 0)] * 4
-        pads[3 if self.data_format == "channels_last" else 1] = (0, self._new_channels)
+        pads[channel_axis(self.data_format)] = (0, self._new_channels)
         return ops.pad(outputs, pads)
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
 class ProjectionShortcut(_Shortcut):
-    """1x1 convolution to the shape of the branch (options B and C; with `pool`, ResNet-D's).
+    """1x1 convolution to the shape of the branch (options B and C; averaging, ResNet-D's).
 
     Args:
         filters: Channels that come out.
         strides: Integer stride.
-        pool: Average over ``strides x strides`` pixels before the convolution (He 2018,
-            arXiv:1812.01187, Fig. 2c) instead of taking every `strides`-th.
-        normalization: Layer that follows the convolution, or None (pre-activation blocks).
+        reduction: ``"subsample"`` (every `strides`-th pixel, He 2015), ``"average"`` (over
+            ``strides x strides`` pixels before the convolution, He 2018, arXiv:1812.01187, Fig. 2c)
+            or ``"blur"``.
+        pool_size: Side of the averaged window; `strides` by default. A dilated network averages
+            where it does not stride.
+        dilation: Distance of the averaged pixels.
+        normalize: Whether a normalisation follows the convolution (not in pre-activation blocks).
+        style: A `Style`, its dict, or None for the default.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -112,74 +139,47 @@ class ProjectionShortcut(_Shortcut):
     Output shape:
         ``(batch, ceil(height / strides), ceil(width / strides), filters)``, or channels first.
 
+    Raises:
+        ValueError: `reduction` is unknown.
+
     Example:
         >>> ProjectionShortcut(32, strides=2)(np.ones((1, 8, 8, 16))).shape
         (1, 4, 4, 32)
     """
 
     def __init__(
-        self, filters, strides=1, pool=False, normalization=None, data_format=None, **kwargs
+        self,
+        filters,
+        strides=1,
+        reduction="subsample",
+        pool_size=None,
+        dilation=1,
+        normalize=True,
+        style=None,
+        data_format=None,
+        **kwargs,
     ):
-        super().__init__(filters, strides, pool, data_format, **kwargs)
-        self.conv = SymmetricConv2D(
-            filters,
-            1,
-            strides=1 if pool else strides,
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-            name="conv",
-        )
-        self.bn = normalization
+        super().__init__(filters, strides, reduction, pool_size, dilation, data_format, **kwargs)
+        self.normalize = normalize
+        self.style = Style.of(style)
+        shared = {"data_format": self.data_format, "dtype": self.dtype_policy}
+        spec = ConvSpec(1, filters, strides if reduction == "subsample" else 1)
+        self.conv = convolution(spec, self.style, name="conv", **shared)
+        self.norm = normalization(self.style, "", **shared) if normalize else None
+        self._restore_trainability()
 
     def build(self, input_shape):
-        self.conv.build(input_shape)
-        if self.bn is not None:
-            self.bn.build(self.compute_output_shape(input_shape))
+        self.conv.build(tuple(input_shape))
+        if self.norm is not None:
+            self.norm.build(self.compute_output_shape(input_shape))
         self.built = True
 
     def call(self, inputs, training=None):
-        if self.pool:
-            inputs = _average_pool(inputs, self.strides, self.data_format)
+        if self.reduction != "subsample":
+            inputs = self._reduce(inputs)
         outputs = self.conv(inputs)
-        return outputs if self.bn is None else self.bn(outputs, training=training)
+        return outputs if self.norm is None else self.norm(outputs, training=training)
 
     def get_config(self):
-        bn = None if self.bn is None else keras.saving.serialize_keras_object(self.bn)
-        return {**super().get_config(), "normalization": bn}
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if config.get("normalization") is not None:
-            bn = config["normalization"]
-            config["normalization"] = keras.saving.deserialize_keras_object(bn)
-        return cls(**config)
-
-
-def make_shortcut(kind, filters, strides, normalization, **kwargs):
-    """Return the shortcut layer of a kind, None for a plain block.
-
-    Args:
-        kind: ``identity``, ``pad``, ``pool_pad``, ``projection``, ``pool_projection`` or ``none``.
-        filters: Channels that come out.
-        strides: Stride.
-        normalization: Function without arguments that makes the layer behind a projection, or None.
-        **kwargs: `data_format`, `dtype` and `name` of the layer.
-
-    Raises:
-        ValueError: The kind is unknown.
-    """
-    pool = kind.startswith("pool_")
-    if kind == "none":
-        return None
-    if kind == "identity":
-        return keras.layers.Identity(dtype=kwargs["dtype"], name=kwargs["name"])
-    if kind in ("pad", "pool_pad"):
-        return PadShortcut(filters, strides, pool=pool, **kwargs)
-    if kind in ("projection", "pool_projection"):
-        bn = normalization() if normalization else None
-        return ProjectionShortcut(filters, strides, pool=pool, normalization=bn, **kwargs)
-    raise ValueError(
-        "`shortcut` must be one of identity, pad, pool_pad, projection, pool_projection, none. "
-        f"Received: shortcut={kind!r}"
-    )
+        config = {"normalize": self.normalize, "style": self.style.to_dict()}
+        return {**super().get_config(), **config}

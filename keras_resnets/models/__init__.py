@@ -2,13 +2,19 @@
 
 import lazy_loader
 
+from keras_resnets.models.constructor_table import NAMES
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "applications": list(NAMES),
         "builder": ["create_model"],
         "catalog": ["list_models", "model_config"],
-        "complexity": ["Complexity", "Cost", "complexity"],
-        "config": ["NetworkConfig", "ResNetConfig", "config_from_dict"],
+        "cost": ["Complexity", "Cost", "complexity"],
+        "config": ["NetworkConfig", "config_from_dict"],
+        "families": ["DenseNetConfig", "ResNetConfig"],
         "network": ["Network"],
+        "papers": ["Published", "published"],
+        "using": ["feature_pyramid", "freeze", "weight_decay_mask"],
     },
 )

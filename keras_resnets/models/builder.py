@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import keras
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.layers.blocks import BasicBlock, BottleneckBlock, batch_norm
-from keras_resnets.layers.convolution import SymmetricConv2D, standardize_data_format
+from keras_resnets.layers.attention import SqueezeExcite
+from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
+from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
+from keras_resnets.layers.geometry import ConvSpec
+from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
+from keras_resnets.layers.parts import convolution, decay, normalization
+from keras_resnets.layers.resampling import BlurPool, SymmetricMaxPool, standardize_data_format
+from keras_resnets.layers.stochastic_depth import StochasticDepth
 from keras_resnets.models.catalog import model_config
-from keras_resnets.models.config import BlockSpec, NetworkConfig, ResNetConfig
+from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.families import DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
+from keras_resnets.models.resnet_config import BlockSpec
 
 __all__ = ["create_model"]
-
-_BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
 
 
 def create_model(
@@ -23,6 +30,7 @@ def create_model(
     *,
     include_top: bool | None = None,
     weights: str | Path | None = None,
+    input_tensor=None,
     input_shape: tuple[int | None, int | None, int] | None = None,
     pooling: str | None = None,
     classes: int | None = None,
@@ -38,8 +46,9 @@ def create_model(
         name_or_config: A catalog name (`list_models`, or any legal depth and width), or a
             configuration.
         include_top: Whether the network ends in a classifier; the configuration's by default, like
-            the next five.
+            the next ones.
         weights: None for random weights, or the path of a ``.weights.h5`` file.
+        input_tensor: Keras tensor to build upon, in the place of an input of its own.
         input_shape: Shape of one image in the order of `data_format`; height and width may be None.
         pooling: Without a classifier: None, ``"avg"`` or ``"max"``.
         classes: Number of classes.
@@ -60,7 +69,10 @@ def create_model(
         >>> create_model("resnet20_cifar", classes=100).output_shape
         (None, 100)
     """
-    data_format = standardize_data_format(data_format)
+    try:
+        data_format = standardize_data_format(data_format)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if isinstance(name_or_config, NetworkConfig):
         config, default_name = name_or_config, name_or_config.family
     else:
@@ -69,17 +81,35 @@ def create_model(
     changes = {key: value for key, value in given.items() if value is not None} | overrides
     if classifier_activation != "keep":
         changes["classifier_activation"] = classifier_activation
+    if input_tensor is not None:
+        input_shape = _shape_of(input_tensor, input_shape)
     if input_shape is not None:
         changes["input_shape"] = _channels_last(input_shape, data_format)
     config = config.replace(**changes) if changes else config
     if weights is not None and not Path(weights).is_file():
         raise ConfigError(
-            f"`weights` must be None or the path of a weights file. Received: weights={weights!r}"
+            "`weights` must be None or the path of a weights file; no weights are downloaded. "
+            f"Received: weights={weights!r}"
         )
-    model = _build(config, name or default_name, data_format, dtype)
+    model = _Builder(config, data_format, dtype).build(name or default_name, input_tensor)
     if weights is not None:
         model.load_weights(weights)
     return model
+
+
+def _shape_of(tensor, input_shape):
+    if not keras.utils.is_keras_tensor(tensor):
+        raise ConfigError(
+            "`input_tensor` must be a Keras tensor, the output of `keras.Input` or of a layer. "
+            f"Received: input_tensor={tensor!r}"
+        )
+    shape = tuple(tensor.shape[1:])
+    if input_shape is not None and tuple(input_shape) != shape:
+        raise ConfigError(
+            "`input_shape` must be None or the shape of `input_tensor`. "
+            f"Received: input_shape={input_shape}, input_tensor of shape {shape}"
+        )
+    return shape
 
 
 def _channels_last(shape, data_format):
@@ -88,83 +118,194 @@ def _channels_last(shape, data_format):
     return shape
 
 
-def _build(config: ResNetConfig, name: str, data_format: str, dtype) -> Network:
-    height, width, channels = config.input_shape
-    shape = (height, width, channels)
-    if data_format == "channels_first":
-        shape = (channels, height, width)
-    inputs = keras.Input(shape, dtype="uint8" if config.takes_raw_images else None, name="image")
-    x = _normalize(inputs, config, data_format)
-    x = _stem(x, config, data_format, dtype)
-    for spec in config.block_specs():
-        x = _block(config, spec, data_format, dtype)(x)
-    if config.activation_order == "pre":
-        x = _bn_relu(x, "final", config, data_format, dtype)
-    model = Network(inputs, _head(x, config, data_format), name=name)
-    model._network_config = config
-    return model
+class _Builder:
+    """Builds one network; what all its layers share is kept here."""
 
+    def __init__(self, config: NetworkConfig, data_format: str, dtype):
+        self.config = config
+        self.style = config.style
+        self.shared = {"data_format": data_format, "dtype": dtype}
+        self.data_format = data_format
+        self.dtype = dtype
 
-def _normalize(x, config, data_format):
-    if not config.takes_raw_images:
+    def build(self, name: str, input_tensor=None) -> Network:
+        """Return the model."""
+        config = self.config
+        if input_tensor is None:
+            dtype = "uint8" if config.takes_raw_images else None
+            inputs = x = keras.Input(self._input_shape(), dtype=dtype, name="image")
+        else:
+            inputs, x = _sources(input_tensor), input_tensor
+        if config.takes_raw_images:
+            x = self._normalize(x)
+        x = self._stem(x)
+        body = _BODIES[type(config)]
+        model = Network(inputs, self._head(body(self, x)), name=name)
+        model._network_config = config
+        return model
+
+    def _input_shape(self):
+        height, width, channels = self.config.input_shape
+        if self.data_format == "channels_first":
+            return (channels, height, width)
+        return (height, width, channels)
+
+    def _normalize(self, x):
+        # In float32 under every policy: 16 bits would round the pixels before they are centred.
+        return keras.layers.Normalization(
+            axis=-1 if self.data_format == "channels_last" else 1,
+            mean=list(self.config.input_mean),
+            variance=[std**2 for std in self.config.input_std],
+            dtype="float32",
+            name="normalization",
+        )(x)
+
+    def _stem(self, x):
+        convolutions = self.config.stem_convolutions()
+        for i, conv in enumerate(convolutions, start=1):
+            suffix = str(i) if len(convolutions) > 1 else ""
+            spec = ConvSpec(conv.kernel_size, conv.filters, conv.strides)
+            x = convolution(spec, self.style, name=f"stem_conv{suffix}", **self.shared)(x)
+            x = self._activate(x, "stem_", suffix, conv.activation)
+        return self._stem_pool(x)
+
+    def _stem_pool(self, x):
+        pool = self.config.stem_pool
+        if pool in ("max", "blur"):
+            strides = 2 if pool == "max" else 1
+            x = SymmetricMaxPool(strides, name="stem_pool", **self.shared)(x)
+        if pool == "blur":
+            x = BlurPool(2, name="stem_blur", **self.shared)(x)
         return x
-    # In float32 under every policy: 16 bits would round the pixels before they are centred.
-    return keras.layers.Normalization(
-        axis=-1 if data_format == "channels_last" else 1,
-        mean=list(config.input_mean),
-        variance=[std**2 for std in config.input_std],
-        dtype="float32",
-        name="normalization",
-    )(x)
 
-
-def _stem(x, config, data_format, dtype):
-    x = SymmetricConv2D(
-        config.stem_width, 3, data_format=data_format, dtype=dtype, name="stem_conv"
-    )(x)
-    if config.activation_order == "post":
-        x = _bn_relu(x, "stem", config, data_format, dtype)
-    return x
-
-
-def _bn_relu(x, prefix, config, data_format, dtype):
-    bn = batch_norm(f"{prefix}_bn", config.bn_momentum, config.bn_epsilon, data_format, dtype)
-    return keras.layers.ReLU(dtype=dtype, name=f"{prefix}_relu")(bn(x))
-
-
-def _block(config: ResNetConfig, spec: BlockSpec, data_format: str, dtype):
-    return _BLOCKS[config.block](
-        spec.width,
-        strides=spec.strides,
-        shortcut=spec.shortcut,
-        activation_order=config.activation_order,
-        dropout=config.dropout,
-        survival=spec.survival,
-        survival_mode=config.survival_mode,
-        stride_in=config.bottleneck_stride,
-        bn_momentum=config.bn_momentum,
-        bn_epsilon=config.bn_epsilon,
-        data_format=data_format,
-        dtype=dtype,
-        name=spec.name,
-    )
-
-
-def _head(x, config, data_format):
-    if not config.include_top and config.pooling is None:
+    def _activate(self, x, prefix, suffix="", activation="norm_relu"):
+        if activation != "none":
+            x = normalization(self.style, suffix, prefix=prefix, **self.shared)(x)
+        if activation == "norm_relu":
+            x = keras.layers.ReLU(dtype=self.dtype, name=f"{prefix}relu{suffix}")(x)
         return x
-    if not config.include_top and config.pooling == "max":
-        pool = keras.layers.GlobalMaxPooling2D
-    else:
-        pool = keras.layers.GlobalAveragePooling2D
-    name = "max_pool" if pool is keras.layers.GlobalMaxPooling2D else "avg_pool"
-    x = pool(data_format=data_format, dtype="float32", name=name)(x)
-    if not config.include_top:
+
+    def residual_stages(self, x):
+        """Add the blocks of a residual or plain network."""
+        for spec in self.config.block_specs():
+            x = self._residual_block(spec)(x)
+        if self.config.activation_order == "pre":
+            x = self._activate(x, "final_")
+        elif self.config.activation_order == "relu_only":
+            x = keras.layers.ReLU(dtype=self.dtype, name="final_relu")(x)
         return x
-    return keras.layers.Dense(
-        config.classes,
-        activation=config.classifier_activation,
-        kernel_initializer="he_normal",
-        dtype="float32",
-        name="predictions",
-    )(x)
+
+    def _residual_block(self, spec: BlockSpec):
+        config = self.config
+        return ResidualBlock(
+            config.branch(spec),
+            self._shortcut(spec),
+            config.activation_order,
+            spec.preactivation,
+            attention=self._attention(),
+            drop=self._drop(spec),
+            merge=self._merge(spec),
+            dropout=config.dropout,
+            zero_init=config.zero_init_residual,
+            style=self.style,
+            name=spec.name,
+            **self.shared,
+        )
+
+    def _shortcut(self, spec: BlockSpec):
+        return make_shortcut(
+            spec.shortcut,
+            spec.out_width,
+            spec.strides,
+            pool_size=spec.step.nominal,
+            dilation=spec.step.before,
+            antialias=self.config.antialias,
+            normalize=self.config.activation_order in ("post", "relu_before_addition"),
+            style=self.style,
+            **self.shared,
+        )
+
+    def _attention(self):
+        if self.config.attention is None:
+            return None
+        return SqueezeExcite(self.config.se_ratio, self.style, name="attention", **self.shared)
+
+    def _drop(self, spec: BlockSpec):
+        if spec.survival == 1:
+            return None
+        return StochasticDepth(
+            spec.survival, self.config.survival_mode, dtype=self.dtype, name="drop_branch"
+        )
+
+    def _merge(self, spec: BlockSpec):
+        config = self.config
+        named = partial(dict, dtype=self.dtype, name="merge")
+        if config.shortcut_gate is not None:
+            return GatedMerge(
+                spec.out_width,
+                spec.strides,
+                config.shortcut_gate,
+                config.gate_bias,
+                self.style,
+                self.data_format,
+                **named(),
+            )
+        if config.shortcut_dropout:
+            return DropoutMerge(config.shortcut_dropout, **named())
+        if (config.shortcut_scale, config.branch_scale) != (1, 1):
+            return ScaledMerge(config.shortcut_scale, config.branch_scale, **named())
+        return None
+
+    def dense_stages(self, x):
+        """Add the dense layers and transitions of a DenseNet."""
+        config = self.config
+        parts = {"dropout": config.dropout, "style": self.style, **self.shared}
+        for spec in config.block_specs():
+            if spec.transition:
+                step = spec.step
+                x = TransitionLayer(
+                    spec.out_width, step.strides, step.before, name=spec.name, **parts
+                )(x)
+            else:
+                x = DenseBlockLayer(
+                    config.growth_rate,
+                    config.bottleneck,
+                    spec.step.after,
+                    name=spec.name,
+                    **parts,
+                )(x)
+        return self._activate(x, "final_")
+
+    def _head(self, x):
+        config = self.config
+        if not config.include_top and config.pooling is None:
+            return x
+        pool = "max" if not config.include_top and config.pooling == "max" else "avg"
+        layer = {
+            "avg": keras.layers.GlobalAveragePooling2D,
+            "max": keras.layers.GlobalMaxPooling2D,
+        }[pool]
+        x = layer(data_format=self.data_format, dtype="float32", name=f"{pool}_pool")(x)
+        if not config.include_top:
+            return x
+        return keras.layers.Dense(
+            config.classes,
+            activation=config.classifier_activation,
+            kernel_initializer="he_normal",
+            kernel_regularizer=decay(self.style),
+            bias_regularizer=decay(self.style),
+            dtype="float32",
+            name="predictions",
+        )(x)
+
+
+_BODIES = {
+    ResNetConfig: _Builder.residual_stages,
+    DenseNetConfig: _Builder.dense_stages,
+}
+
+
+def _sources(tensor):
+    """Return the inputs that a Keras tensor was computed from."""
+    sources = keras.utils.get_source_inputs(tensor)
+    return sources[0] if len(sources) == 1 else sources

@@ -1,7 +1,8 @@
 """The configuration: one immutable value that says what a network is.
 
 Pure Python: nothing here imports Keras, so configurations can be made, checked, compared and
-costed before a framework is loaded.
+costed before a framework is loaded. This module holds what every family shares; the families are
+in `resnet_config` and `densenet_config`.
 """
 
 from __future__ import annotations
@@ -9,92 +10,60 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from keras_resnets.errors import ConfigError, nearest
-from keras_resnets.layers.geometry import EXPANSION, ConvSpec, branch_convolutions
+from keras_resnets.layers.style import INITIALIZERS, NORMALIZATIONS, Style
+from keras_resnets.models.checks import check, check_choice, int_tuple, is_int, is_number
 
-__all__ = [
-    "ACTIVATION_ORDERS",
-    "SHORTCUTS",
-    "SURVIVAL_MODES",
-    "BlockSpec",
-    "NetworkConfig",
-    "ResNetConfig",
-    "config_from_dict",
-]
+__all__ = ["FAMILIES", "STEMS", "NetworkConfig", "StageStep", "StemConv", "config_from_dict"]
 
-ACTIVATION_ORDERS = ("post", "pre")
-"""``post``: convolution-BN-ReLU, ReLU after the addition (He 2015). ``pre``: BN-ReLU-convolution,
-nothing after the addition (He 2016, "full pre-activation")."""
+STEMS = ("cifar", "imagenet", "deep", "tiered")
+"""``cifar``: a 3x3 convolution. ``imagenet``: 7x7 with stride 2. ``deep``: three 3x3 convolutions,
+the first with stride 2, the first two half as wide (He 2018's ResNet-C). ``tiered``: the same, the
+first three eighths as wide (timm's "t")."""
 
-SHORTCUTS = {
-    "A": "pad",
-    "B": "projection",
-    "C": "projection",
-    "D": "pool_projection",
-    "A_pool": "pool_pad",
-    "none": "none",
-}
-"""Shortcut options and the layer each one uses where the shape changes (He 2015, section 3.3; D is
-He 2018's; A_pool is the 2x2 average pooling of Huang 2016). C projects in every block."""
+STEM_POOLS = ("none", "max", "conv", "blur")
 
-SURVIVAL_MODES = ("batch", "sample")
+FAMILIES: dict[str, type[NetworkConfig]] = {}
+"""The configuration class of each family."""
 
 
-@dataclass(frozen=True)
-class BlockSpec:
-    """One residual block of a network, with everything its layer needs.
+class StemConv(NamedTuple):
+    """One convolution of a stem, and what follows it.
 
     Attributes:
-        name: Name of the block's node in the model graph, ``stage2_block3``.
-        stage: Stage number, from 1.
-        in_width: Channels that come in.
-        width: Channels of the inner convolutions.
-        out_width: Channels that go out.
-        strides: Stride of the block.
-        shortcut: Kind of the shortcut: ``identity``, ``pad``, ``pool_pad``, ``projection``,
-            ``pool_projection`` or ``none``.
-        survival: Survival probability of the branch.
+        kernel_size: Height and width of the kernel.
+        filters: Channels that come out.
+        strides: Stride.
+        activation: ``"norm_relu"``, ``"norm"`` or ``"none"``.
     """
 
-    name: str
-    stage: int
-    in_width: int
-    width: int
-    out_width: int
+    kernel_size: int
+    filters: int
     strides: int
-    shortcut: str
-    survival: float
-
-    @property
-    def changes_shape(self) -> bool:
-        """Whether the output has another shape than the input."""
-        return self.strides != 1 or self.in_width != self.out_width
+    activation: str
 
 
-def _check(condition: bool, argument: str, expected: str, received: Any) -> None:
-    if not condition:
-        raise ConfigError(f"`{argument}` must be {expected}. Received: {argument}={received!r}")
+class StageStep(NamedTuple):
+    """How a stage begins: its stride, and the dilation before and behind that stride.
 
+    Attributes:
+        strides: Stride of the first block; 1 where `output_stride` has turned it into dilation.
+        nominal: Stride that the stage would have without dilation.
+        before: Dilation of what comes before the (former) stride.
+        after: Dilation behind it.
+    """
 
-def _is_int(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _int_tuple(argument: str, value: Any) -> tuple[int, ...]:
-    ok = isinstance(value, list | tuple) and len(value) > 0 and all(_is_int(v) for v in value)
-    _check(ok, argument, "a non-empty sequence of positive integers, one a stage", value)
-    return tuple(value)
+    strides: int
+    nominal: int
+    before: int
+    after: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """What every family shares: the images that come in and the classifier that comes out.
+    """What every family shares: images, stem, classifier, and how the layers are made.
 
     Args:
         input_shape: ``(height, width, channels)`` of one image; height and width may be None.
@@ -106,9 +75,28 @@ class NetworkConfig:
         classes: Number of classes.
         classifier_activation: Activation of the classifier, ``"softmax"`` or None for logits.
         pooling: Without a classifier: None, ``"avg"`` or ``"max"``.
+        stem: One of `STEMS`.
+        stem_width: Channels that leave the stem.
+        stem_pool: What follows the stem's convolutions: ``"none"``, ``"max"`` (3x3, stride 2),
+            ``"conv"`` (3x3 with stride 2, ResNet-RS) or ``"blur"`` (maximum, then blur, Zhang
+            2019). By default ``"none"`` for the CIFAR stem, ``"max"`` for the others.
+        output_stride: Input height divided by the height of the last feature map: the strides
+            beyond it become dilations (dense prediction). By default no stride does.
+        dropout: Rate of the dropout: in front of every convolution of a residual branch but the
+            first, behind every convolution of a dense layer.
+        normalization: ``"batch"`` or ``"group"``.
+        norm_groups: Groups of group normalisation.
+        bn_momentum: Momentum of batch normalisation's moving statistics, in Keras' sense.
+        bn_epsilon: Added to variances in normalisation.
+        weight_standardization: Whether kernels are used with mean 0 and variance 1 over each output
+            channel (Qiao 2019).
+        initializer: He-normal convolution kernels by ``"fan_in"`` or ``"fan_out"``.
+        weight_decay: Decay of every trainable weight, as ``weight_decay / 2`` times its squared
+            norm in the model's losses. Set it to 0 to leave decay to the optimizer; see
+            `weight_decay_mask`.
 
     Raises:
-        ConfigError: An argument is illegal; the message names it and says what is expected.
+        ConfigError: An argument is illegal, or two disagree; the message names them.
     """
 
     family: ClassVar[str] = "network"
@@ -120,42 +108,117 @@ class NetworkConfig:
     classes: int = 10
     classifier_activation: str | None = "softmax"
     pooling: str | None = None
+    stem: str = "cifar"
+    stem_width: int = 16
+    stem_pool: str | None = None
+    output_stride: int | None = None
+    dropout: float = 0.0
+    normalization: str = "batch"
+    norm_groups: int = 32
+    bn_momentum: float = 0.9
+    bn_epsilon: float = 1e-5
+    weight_standardization: bool = False
+    initializer: str = "fan_in"
+    weight_decay: float = 0.0
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        FAMILIES[cls.family] = cls
 
     def __post_init__(self):
         shape = self.input_shape
         ok = (
             isinstance(shape, list | tuple)
             and len(shape) == 3
-            and all(size is None or _is_int(size) for size in shape[:2])
-            and _is_int(shape[2])
+            and all(size is None or is_int(size) for size in shape[:2])
+            and is_int(shape[2])
         )
-        _check(ok, "input_shape", "(height, width, channels), height and width may be None", shape)
+        check(ok, "input_shape", "(height, width, channels), height and width may be None", shape)
         self._set(input_shape=tuple(shape))
-        self._check_normalization()
-        _check(isinstance(self.include_top, bool), "include_top", "a bool", self.include_top)
-        _check(_is_int(self.classes), "classes", "a positive integer", self.classes)
-        activation = self.classifier_activation
-        _check(
-            activation in (None, "softmax", "sigmoid", "linear"),
-            "classifier_activation",
-            "'softmax', 'sigmoid', 'linear' or None",
-            activation,
-        )
-        _check(
-            self.pooling in (None, "avg", "max"), "pooling", "None, 'avg' or 'max'", self.pooling
-        )
+        self._check_input_statistics()
+        check(is_int(self.classes), "classes", "a positive integer", self.classes)
+        for name in ("include_top", "weight_standardization"):
+            check(isinstance(getattr(self, name), bool), name, "a bool", getattr(self, name))
+        self._check_names()
+        self._check_numbers()
+        self._check_stem()
 
-    def _check_normalization(self):
+    def _check_input_statistics(self):
         if self.input_mean is None and self.input_std is None:
             return
         channels = self.input_shape[2]
         for argument in ("input_mean", "input_std"):
             values = getattr(self, argument)
-            ok = isinstance(values, list | tuple) and all(_is_number(v) for v in values)
+            ok = isinstance(values, list | tuple) and all(is_number(v) for v in values)
             ok = ok and len(values) == channels
-            _check(ok, argument, f"{channels} numbers, one a channel of input_shape", values)
+            check(ok, argument, f"{channels} numbers, one a channel of input_shape", values)
             self._set(**{argument: tuple(float(v) for v in values)})
-        _check(min(self.input_std) > 0, "input_std", "positive in every channel", self.input_std)
+        check(min(self.input_std) > 0, "input_std", "positive in every channel", self.input_std)
+
+    def _check_names(self):
+        for argument, legal in (
+            ("classifier_activation", ("softmax", "sigmoid", "linear", None)),
+            ("pooling", ("avg", "max", None)),
+            ("stem", STEMS),
+            ("stem_pool", (*STEM_POOLS, None)),
+            ("normalization", NORMALIZATIONS),
+            ("initializer", INITIALIZERS),
+        ):
+            check_choice(argument, getattr(self, argument), legal)
+
+    def _check_numbers(self):
+        rate = "a number in [0, 1)"
+        for argument, expected, legal in (
+            ("dropout", rate, lambda v: 0 <= v < 1),
+            ("bn_momentum", rate, lambda v: 0 <= v < 1),
+            ("bn_epsilon", "a positive number", lambda v: v > 0),
+            ("weight_decay", "a number of at least 0", lambda v: v >= 0),
+        ):
+            self._check_number(argument, expected, legal)
+        check(is_int(self.norm_groups), "norm_groups", "a positive integer", self.norm_groups)
+
+    def _check_number(self, argument, expected, legal):
+        value = getattr(self, argument)
+        check(is_number(value) and legal(value), argument, expected, value)
+        self._set(**{argument: float(value)})
+
+    def _check_stem(self):
+        least = {"deep": 2, "tiered": 8}.get(self.stem, 1)
+        expected = "a positive integer" if least == 1 else f"a multiple of {least}"
+        if not is_int(self.stem_width) or self.stem_width % least:
+            raise ConfigError(
+                f"`stem_width` must be {expected} with `stem`={self.stem!r}. "
+                f"Received: stem_width={self.stem_width!r}"
+            )
+        if self.stem_pool is None:
+            self._set(stem_pool="none" if self.stem == "cifar" else "max")
+
+    def _check_output_stride(self):
+        """Check `output_stride` against the strides of stem and stages."""
+        if self.output_stride is None:
+            return
+        legal = [self.stem_stride]
+        for stride in self.stage_strides:
+            legal.append(legal[-1] * stride)
+        legal = sorted(set(legal))
+        if self.output_stride not in legal or isinstance(self.output_stride, bool):
+            raise ConfigError(
+                f"`output_stride` must be one of {', '.join(map(str, legal))}, what `strides` "
+                f"reach from the stem's. Received: output_stride={self.output_stride!r}, "
+                f"strides={self.stage_strides}"
+            )
+
+    def _check_groups(self, widths):
+        """Check that every width that is normalised has whole groups."""
+        if self.normalization != "group":
+            return
+        for what, width in widths:
+            if width % self.norm_groups:
+                raise ConfigError(
+                    f"`norm_groups` and `{what}` disagree: group normalisation needs whole groups, "
+                    f"but {width} channels come from {what}. "
+                    f"Received: norm_groups={self.norm_groups}, {what}={getattr(self, what)!r}"
+                )
 
     def _set(self, **values):
         for name, value in values.items():
@@ -165,6 +228,80 @@ class NetworkConfig:
     def takes_raw_images(self) -> bool:
         """Whether the model takes raw uint8 images and normalises them itself."""
         return self.input_mean is not None
+
+    @property
+    def style(self) -> Style:
+        """How the network's convolutions and normalisations are made."""
+        return Style(
+            normalization=self.normalization,
+            momentum=self.bn_momentum,
+            epsilon=self.bn_epsilon,
+            groups=self.norm_groups,
+            weight_standardization=self.weight_standardization,
+            initializer=self.initializer,
+            weight_decay=self.weight_decay,
+        )
+
+    @property
+    def depth(self) -> int:
+        """Layers with weights on the longest path."""
+        raise TypeError(f"{type(self).__name__} is no family of networks")
+
+    @property
+    def stage_strides(self) -> tuple[int, ...]:
+        """Stride at the beginning of each stage, before any becomes dilation."""
+        raise TypeError(f"{type(self).__name__} is no family of networks")
+
+    @property
+    def stem_activation(self) -> str:
+        """What follows the stem's last convolution: ``norm_relu``, ``norm`` or ``none``."""
+        return "norm_relu"
+
+    def stem_convolutions(self) -> list[StemConv]:
+        """Return the stem's convolutions, first to last."""
+        width = self.stem_width
+        rows = {
+            "cifar": [(3, width, 1)],
+            "imagenet": [(7, width, 2)],
+            "deep": [(3, width // 2, 2), (3, width // 2, 1), (3, width, 1)],
+            "tiered": [(3, 3 * width // 8, 2), (3, width // 2, 1), (3, width, 1)],
+        }[self.stem]
+        if self.stem_pool == "conv":
+            rows = [*rows, (3, width, 2)]
+        last = len(rows) - 1
+        return [
+            StemConv(*row, activation=self.stem_activation if i == last else "norm_relu")
+            for i, row in enumerate(rows)
+        ]
+
+    @property
+    def stem_stride(self) -> int:
+        """Input height divided by the height of what leaves the stem."""
+        stride = 2 if self.stem_pool in ("max", "blur") else 1
+        for conv in self.stem_convolutions():
+            stride *= conv.strides
+        return stride
+
+    def stage_steps(self) -> list[StageStep]:
+        """Return each stage's stride and dilations (`output_stride`)."""
+        steps = []
+        reached, dilation = self.stem_stride, 1
+        for stride in self.stage_strides:
+            if self.output_stride is None or reached * stride <= self.output_stride:
+                reached *= stride
+                steps.append(StageStep(stride, stride, dilation, dilation))
+            else:
+                steps.append(StageStep(1, stride, dilation, dilation * stride))
+                dilation *= stride
+        return steps
+
+    @property
+    def total_stride(self) -> int:
+        """Input height divided by the height of the last feature map."""
+        stride = self.stem_stride
+        for step in self.stage_steps():
+            stride *= step.strides
+        return stride
 
     def replace(self, **changes) -> Self:
         """Return a copy with some fields changed, checked like any new configuration.
@@ -176,13 +313,15 @@ class NetworkConfig:
             >>> ResNetConfig(blocks=(3, 3, 3)).replace(classes=100).classes
             100
         """
-        names = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in names:
-                raise ConfigError(
-                    f"{type(self).__name__} has no field {name!r}{nearest(name, names)}"
-                )
+        self._check_fields(changes)
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def _check_fields(cls, names):
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"{cls.__name__} has no field {name!r}{nearest(name, known)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON-ready values; `config_from_dict` reads it back."""
@@ -195,186 +334,6 @@ class NetworkConfig:
     def to_json(self, indent: int | None = 2) -> str:
         """Return the configuration as a JSON text."""
         return json.dumps(self.to_dict(), indent=indent)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResNetConfig(NetworkConfig):
-    """A plain, residual, pre-activation, wide or stochastic-depth network.
-
-    Args:
-        blocks: Number of blocks of each stage.
-        widths: Channels of each stage's inner convolutions. A basic block puts out as many, a
-            bottleneck four times as many.
-        strides: Stride of each stage's first block; by default 1, then 2 for every further stage.
-        stem_width: Channels of the first convolution.
-        block: ``"basic"`` (two 3x3 convolutions) or ``"bottleneck"`` (1x1, 3x3, 1x1).
-        bottleneck_stride: Which convolution of a bottleneck has the stride: ``"1x1"`` (the first
-            one, v1) or ``"3x3"`` (v1.5).
-        activation_order: ``"post"`` (He 2015) or ``"pre"`` (He 2016).
-        shortcut: ``"A"`` (subsample, append zero channels), ``"B"`` (1x1 projection where the shape
-            changes), ``"C"`` (projection in every block), ``"D"`` (2x2 average pooling, then a 1x1
-            projection), ``"A_pool"`` (2x2 average pooling, append zero channels) or ``"none"`` (a
-            plain network).
-        dropout: Rate of the dropout before a block's last convolution (Zagoruyko 2016).
-        final_survival: Survival probability of the last block; the others' follow linearly,
-            ``1 - l / L * (1 - final_survival)`` for block l of L, counted from 1 (Huang 2016, eq. 4).
-        survival_mode: ``"batch"`` (one coin a block and batch, branch scaled at inference, as in
-            the paper) or ``"sample"`` (one coin a sample, branch scaled in training).
-        bn_momentum: Momentum of the moving statistics, in Keras' sense.
-        bn_epsilon: Added to variances in batch normalisation.
-
-    Raises:
-        ConfigError: A field is illegal, or two fields disagree; the message names them.
-
-    Example:
-        >>> ResNetConfig(blocks=(3, 3, 3)).depth
-        20
-
-    Reference:
-        He 2015 (arXiv:1512.03385), He 2016 (arXiv:1603.05027), Zagoruyko 2016 (arXiv:1605.07146),
-        Huang 2016 (arXiv:1603.09382).
-    """
-
-    family: ClassVar[str] = "resnet"
-
-    blocks: tuple[int, ...] = (3, 3, 3)
-    widths: tuple[int, ...] = (16, 32, 64)
-    strides: tuple[int, ...] | None = None
-    stem_width: int = 16
-    block: str = "basic"
-    bottleneck_stride: str = "1x1"
-    activation_order: str = "post"
-    shortcut: str = "B"
-    dropout: float = 0.0
-    final_survival: float = 1.0
-    survival_mode: str = "batch"
-    bn_momentum: float = 0.9
-    bn_epsilon: float = 1e-5
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._check_stages()
-        self._check_choices()
-        self._check_rates()
-        if self.shortcut == "none" and self.final_survival < 1:
-            raise ConfigError(
-                "`final_survival` < 1 needs a shortcut to survive on, but `shortcut` is 'none': use "
-                f"another shortcut or final_survival=1. Received: {self.final_survival!r}"
-            )
-        self._check_pad_grows()
-
-    def _check_stages(self):
-        self._set(blocks=_int_tuple("blocks", self.blocks))
-        self._set(widths=_int_tuple("widths", self.widths))
-        strides = self.strides
-        if strides is None:
-            strides = (1,) + (2,) * (len(self.blocks) - 1)
-        self._set(strides=_int_tuple("strides", strides))
-        for argument in ("widths", "strides"):
-            values = getattr(self, argument)
-            if len(values) != len(self.blocks):
-                raise ConfigError(
-                    f"`{argument}` and `blocks` must have one entry a stage each. "
-                    f"Received: {argument}={values}, blocks={self.blocks}"
-                )
-        _check(_is_int(self.stem_width), "stem_width", "a positive integer", self.stem_width)
-
-    def _check_choices(self):
-        for argument, legal in (
-            ("block", EXPANSION),
-            ("bottleneck_stride", ("1x1", "3x3")),
-            ("activation_order", ACTIVATION_ORDERS),
-            ("shortcut", SHORTCUTS),
-            ("survival_mode", SURVIVAL_MODES),
-        ):
-            value = getattr(self, argument)
-            _check(value in tuple(legal), argument, f"one of {', '.join(legal)}", value)
-
-    def _check_rates(self):
-        for argument, expected, ok in (
-            ("dropout", "a number in [0, 1)", lambda v: 0 <= v < 1),
-            ("final_survival", "a number in (0, 1]", lambda v: 0 < v <= 1),
-            ("bn_momentum", "a number in [0, 1)", lambda v: 0 <= v < 1),
-            ("bn_epsilon", "a positive number", lambda v: v > 0),
-        ):
-            value = getattr(self, argument)
-            _check(_is_number(value) and ok(value), argument, expected, value)
-            self._set(**{argument: float(value)})
-
-    def _check_pad_grows(self):
-        if self.shortcut not in ("A", "A_pool"):
-            return
-        for spec in self.block_specs():
-            if spec.out_width < spec.in_width:
-                raise ConfigError(
-                    f"`shortcut`={self.shortcut!r} appends channels and cannot remove them, but "
-                    f"`widths` and `stem_width` make {spec.name} narrower than its input "
-                    f"({spec.in_width} to {spec.out_width} channels): use shortcut 'B' or growing "
-                    "widths"
-                )
-
-    @property
-    def expansion(self) -> int:
-        """Output channels of a block divided by its inner channels."""
-        return EXPANSION[self.block]
-
-    @property
-    def depth(self) -> int:
-        """Layers with weights on the longest path: stem, branch convolutions, classifier.
-
-        Projections are not counted (He 2015); Zagoruyko's WRN-d counts three of them, so that
-        WRN-16 has depth 14 here.
-        """
-        return 2 + len(branch_convolutions(self.block, 1)) * sum(self.blocks)
-
-    @property
-    def total_stride(self) -> int:
-        """Input height divided by the height of the last feature map."""
-        stride = 1
-        for step in self.strides:
-            stride *= step
-        return stride
-
-    def survival(self, block: int) -> float:
-        """Survival probability of block number `block`, from 1 to the number of blocks."""
-        return 1.0 - block / sum(self.blocks) * (1.0 - self.final_survival)
-
-    def branch(self, spec: BlockSpec) -> list[ConvSpec]:
-        """Return the convolutions on the branch of a block."""
-        return branch_convolutions(self.block, spec.width, spec.strides, self.bottleneck_stride)
-
-    def block_specs(self) -> list[BlockSpec]:
-        """Return every block of the network, first to last."""
-        specs = []
-        in_width = self.stem_width
-        for stage, (count, width, stride) in enumerate(
-            zip(self.blocks, self.widths, self.strides, strict=True), start=1
-        ):
-            for index in range(1, count + 1):
-                strides = stride if index == 1 else 1
-                out_width = width * self.expansion
-                specs.append(
-                    BlockSpec(
-                        name=f"stage{stage}_block{index}",
-                        stage=stage,
-                        in_width=in_width,
-                        width=width,
-                        out_width=out_width,
-                        strides=strides,
-                        shortcut=self._shortcut_kind(strides != 1 or in_width != out_width),
-                        survival=self.survival(len(specs) + 1),
-                    )
-                )
-                in_width = out_width
-        return specs
-
-    def _shortcut_kind(self, changes_shape: bool) -> str:
-        if changes_shape or self.shortcut in ("C", "none"):
-            return SHORTCUTS[self.shortcut]
-        return "identity"
-
-
-_FAMILIES: dict[str, type[NetworkConfig]] = {ResNetConfig.family: ResNetConfig}
 
 
 def config_from_dict(values: dict[str, Any]) -> NetworkConfig:
@@ -390,15 +349,29 @@ def config_from_dict(values: dict[str, Any]) -> NetworkConfig:
         >>> config_from_dict({"family": "resnet", "blocks": [3, 3, 3]}).depth
         20
     """
+    import keras_resnets.models.families  # noqa: F401  the classes register themselves
+
     if not isinstance(values, dict):
         raise ConfigError(f"a configuration must be a dict. Received: {values!r}")
     values = dict(values)
     family = values.pop("family", None)
-    if family not in _FAMILIES:
-        raise ConfigError(f"`family` must be one of {', '.join(_FAMILIES)}. Received: {family!r}")
-    cls = _FAMILIES[family]
-    names = [field.name for field in dataclasses.fields(cls)]
-    for name in values:
-        if name not in names:
-            raise ConfigError(f"{cls.__name__} has no field {name!r}{nearest(name, names)}")
+    if family not in FAMILIES:
+        raise ConfigError(f"`family` must be one of {', '.join(FAMILIES)}. Received: {family!r}")
+    cls = FAMILIES[family]
+    cls._check_fields(values)
     return cls(**values)
+
+
+def stage_sequence(argument: str, value: Any, stages: int) -> tuple[int, ...]:
+    """Return `value` as a tuple of one positive integer a stage.
+
+    Raises:
+        ConfigError: It is none, or has another length than `blocks`.
+    """
+    value = int_tuple(argument, value)
+    if len(value) != stages:
+        raise ConfigError(
+            f"`{argument}` and `blocks` must have one entry a stage each. "
+            f"Received: {argument}={value} for {stages} stages"
+        )
+    return value

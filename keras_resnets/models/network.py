@@ -2,7 +2,17 @@
 
 import keras
 
-import keras_resnets.layers.blocks  # noqa: F401  registers the layers a saved model needs
+# They register what a saved model is made of.
+from keras_resnets.layers import (  # noqa: F401
+    attention,
+    blocks,
+    convolution,
+    dense,
+    merges,
+    resampling,
+    shortcuts,
+    stochastic_depth,
+)
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 
 __all__ = ["Network"]
@@ -35,11 +45,15 @@ class Network(keras.Model):
 
     @property
     def stages(self) -> dict:
-        """Symbolic output of each stage by name: ``stage1``, ``stage2``, ..."""
+        """Symbolic output of each stage by name: ``stage1``, ``stage2``, ...
+
+        The last stage of a pre-activation network ends behind the network's last BN and ReLU.
+        """
         outputs = {}
         for layer in self.layers:
             stage, _, block = layer.name.partition("_block")
-            if block:
+            if block or layer.name in ("final_bn", "final_gn", "final_relu"):
+                stage = stage if block else next(reversed(outputs))
                 outputs[stage] = layer.output
         return outputs
 

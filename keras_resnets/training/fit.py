@@ -103,7 +103,8 @@ def train(
     """Train a network from its configuration, or go on where a checkpoint ends.
 
     Args:
-        config: What to build; `ImageData.adapt` makes one fit a data set.
+        config: What to build; `ImageData.adapt` makes one fit a data set. Its weight decay gives
+            way to the settings'.
         data: The data set; its training split is trained on, its validation split measured.
         settings: How to train.
         checkpoint: A ``.keras`` file to write checkpoints to (beside, then renamed) after each
@@ -126,7 +127,8 @@ def train(
     if checkpoint is not None and Path(checkpoint).is_file():
         model, history = _load_checkpoint(Path(checkpoint), steps)
     else:
-        model, history = create_model(config), []
+        # Decay is the settings' here: both would count it twice.
+        model, history = create_model(config.replace(weight_decay=0.0)), []
         compile_for_training(model, settings, steps)
     log = _Log(history, checkpoint, on_epoch)
     coins = _Coins(settings.seed)

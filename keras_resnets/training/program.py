@@ -11,7 +11,7 @@ from keras_resnets.data.load import load_data
 from keras_resnets.errors import InputError
 from keras_resnets.files import write_json, write_text
 from keras_resnets.models.catalog import model_config
-from keras_resnets.models.complexity import complexity
+from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.fit import prepare_device, train
 from keras_resnets.training.results import accuracy, write_history, write_model
@@ -85,7 +85,7 @@ def run_training(
             "data": {**data, "images": images.sizes, "classes": list(images.class_names)},
         }
         write_model(result.model, folder / "model.keras")
-        write_text(folder / "config.json", config.to_json())
+        write_text(folder / "config.json", result.model.config.to_json() + "\n")
         write_history(result.history, folder / "history.csv")
         write_json(folder / "summary.json", summary)  # its presence means "finished"
         for name in ("checkpoint.keras", "checkpoint.json"):

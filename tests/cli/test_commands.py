@@ -1,5 +1,6 @@
 """The commands that answer questions, and how fast."""
 
+import csv
 import json
 import re
 import statistics
@@ -55,11 +56,30 @@ def test_version(run, tmp_path):
 def test_list(run, tmp_path):
     lines = run("list", cwd=tmp_path).check().lines
     row = next(line for line in lines if line.startswith("resnet20_cifar "))
-    assert row.split() == ["resnet20_cifar", "32x32x3", "269,722", "40,551,040"]
+    assert row.split()[:4] == ["resnet20_cifar", "32x32x3", "269,722", "40,551,040"]
+    assert row.endswith("8.75 % cifar10_aug")
     rows = json.loads(run("list", "*wrn*", "--json", cwd=tmp_path).check().out)
     assert {"wrn16_4_cifar", "wrn28_10_cifar"} <= {row["name"] for row in rows}
     assert all(row["name"].startswith("wrn") for row in rows)
     assert next(row for row in rows if row["name"] == "wrn28_10_cifar")["params"] == 36_479_194
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_list_sorts_and_writes_files(run, tmp_path, form):
+    arguments = ["--sort", "error", "--format", form, "-o", f"models.{form}"]
+    assert run("list", "*_cifar", *arguments, cwd=tmp_path).check().out == ""
+    text = (tmp_path / f"models.{form}").read_text()
+    rows = json.loads(text) if form == "json" else list(csv.DictReader(text.splitlines()))
+    errors = [float(row["error"]) for row in rows if row["error"] not in (None, "")]
+    assert errors == sorted(errors)
+    assert len(rows) > len(errors) > 10
+
+
+def test_describe_stands_beside_the_paper(run, tmp_path):
+    out = run("describe", "densenet121", cwd=tmp_path).check().out
+    assert "7,978,856" in out
+    assert "Huang 2016b: error 25.02 % (imagenet_1crop_top1)" in out
+    assert out.count("■") == 58
 
 
 def test_describe(run, tmp_path):

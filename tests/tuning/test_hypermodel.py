@@ -4,7 +4,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.models.complexity import complexity
+from keras_resnets.models.cost import complexity
 from keras_resnets.training import TrainingSettings
 from keras_resnets.tuning import ResNetHyperModel, SearchSpace, hypermodel
 

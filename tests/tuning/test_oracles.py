@@ -7,8 +7,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.models.complexity import complexity
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.cost import complexity
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.tuning import Budget, SearchSpace, make_oracle
 from keras_resnets.tuning.oracles import TUNERS, planned_trials
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.models.complexity import complexity
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.cost import complexity
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.tuning import Budget, SearchSettings, SearchSpace
 
 BASE = ResNetConfig(input_shape=(8, 8, 1))

@@ -6,7 +6,7 @@ import keras_tuner
 import pytest
 
 from keras_resnets.errors import RunError, RunFolderError
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.tuning import SearchSettings, SearchSpace, make_oracle
 from keras_resnets.tuning.journal import Journal
 from keras_resnets.tuning.tuner import SearchTuner

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnets.models.config import ResNetConfig
+from keras_resnets.models.families import ResNetConfig
 from keras_resnets.tuning import worker as worker_module
 from keras_resnets.tuning.worker import Worker, WorkerError
 

@@ -1,0 +1,69 @@
+"""How the convolutions and normalisations of a network are made: one immutable value.
+
+Pure Python; `keras_resnets.layers.parts` makes layers from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["INITIALIZERS", "NORMALIZATIONS", "Style"]
+
+NORMALIZATIONS = {"batch": "bn", "group": "gn"}
+"""Kinds of normalisation, and how their layers are named."""
+
+INITIALIZERS = ("fan_in", "fan_out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How convolutions and normalisations are made.
+
+    Args:
+        normalization: ``"batch"`` (Ioffe 2015) or ``"group"`` (Wu 2018).
+        momentum: Momentum of batch normalisation's moving statistics, in Keras' sense.
+        epsilon: Added to variances.
+        groups: Groups of group normalisation.
+        weight_standardization: Whether kernels have mean 0 and variance 1 over each output channel
+            whenever they are used (Qiao 2019).
+        initializer: He-normal kernels by ``"fan_in"`` or ``"fan_out"`` (He 2015,
+            arXiv:1502.01852, eq. 10 and 14).
+        weight_decay: Decay of every weight, as ``weight_decay / 2`` times its squared norm in the
+            loss.
+
+    Raises:
+        ValueError: A value is illegal.
+
+    Example:
+        >>> Style(normalization="group").groups
+        32
+    """
+
+    normalization: str = "batch"
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    groups: int = 32
+    weight_standardization: bool = False
+    initializer: str = "fan_in"
+    weight_decay: float = 0.0
+
+    def __post_init__(self):
+        for name, legal in (("normalization", NORMALIZATIONS), ("initializer", INITIALIZERS)):
+            value = getattr(self, name)
+            if value not in tuple(legal):
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(legal)}. Received: {name}={value!r}"
+                )
+
+    @classmethod
+    def of(cls, value: Style | dict[str, Any] | None) -> Style:
+        """Return a style given as such, as its dict, or as None for the default."""
+        if value is None:
+            return cls()
+        return value if isinstance(value, Style) else cls(**value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the style as JSON-ready values."""
+        return dataclasses.asdict(self)

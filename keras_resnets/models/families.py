@@ -1,0 +1,6 @@
+"""All families of configurations: importing this registers them."""
+
+from keras_resnets.models.densenet_config import DenseNetConfig
+from keras_resnets.models.resnet_config import ResNetConfig
+
+__all__ = ["DenseNetConfig", "ResNetConfig"]
