@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.cost import Complexity, complexity
 from keras_resnets.models.families import ResNetConfig
 
@@ -88,6 +89,8 @@ class SearchSpace:
                     f"`{field.name}` must be a non-empty sequence. Received: {value!r}"
                 )
             object.__setattr__(self, field.name, tuple(value))
+            if field.name in ("blocks_per_stage", "widths"):
+                check(all(map(is_int, value)), field.name, "positive integers", value)
             if field.name != "learning_rates" and any(value.count(v) > 1 for v in value):
                 raise ConfigError(f"`{field.name}` must not repeat a choice. Received: {value!r}")
         if not isinstance(self.stages, int) or self.stages < 1:

@@ -22,7 +22,7 @@ BASE = ResNetConfig(input_shape=(8, 8, 1))
         (SearchSpace, {"blocks": ()}, "blocks"),
         (SearchSpace, {"blocks": ("wide",)}, "block"),
         (SearchSpace, {"activation_orders": ("mid",)}, "activation_order"),
-        (SearchSpace, {"blocks_per_stage": (0,)}, "blocks"),
+        (SearchSpace, {"blocks_per_stage": (0,)}, "blocks_per_stage"),
         (SearchSpace, {"blocks_per_stage": 3}, "blocks_per_stage"),
         (SearchSpace, {"widths": (8, 8)}, "widths"),
         (SearchSpace, {"widths": (-8,)}, "widths"),
