@@ -86,7 +86,7 @@ def zoo_table():
             " x ".join(map(str, config.input_shape)),
             f"{cost.trainable_params:,}",
             f"{cost.macs:,}",
-            f"{cost.activation_bytes / 1e6:.1f} MB",
+            f"{cost.total_activation_bytes / 1e6:.1f} MB",
             f"{cost.receptive_field} px",
             ", ".join(f"{value:g} % ({key})" for key, value in list(errors.items())[:2]),
         ]

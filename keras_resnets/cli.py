@@ -298,12 +298,17 @@ def describe(name, input_shape, classes, as_json, picture):
             row["output"],
             _n(row["params"]),
             _n(row["macs"]),
-            f"{row['activation_bytes'] / 1e6:.2f}",
+            f"{row['total_activation_bytes'] / 1e6:.2f}",
             _n(row["receptive_field"]),
         ]
         for row in part_rows(config)
     ]
-    total = [_n(cost.trainable_params), _n(cost.macs), f"{cost.activation_bytes / 1e6:.2f}", ""]
+    total = [
+        _n(cost.trainable_params),
+        _n(cost.macs),
+        f"{cost.total_activation_bytes / 1e6:.2f}",
+        "",
+    ]
     headings = ["part", "blocks", "output", "params", "MACs", "MB", "field"]
     click.echo(f"{name}: {summarize(config)}\n\n{sketch(config)}\n")
     click.echo("\n".join(_table(headings, [*rows, ["total", "", "", *total]], text_columns=2)))

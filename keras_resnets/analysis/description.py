@@ -92,7 +92,7 @@ def part_rows(config: NetworkConfig) -> list[dict]:
             "output": "x".join(map(str, part.output_shape)),
             "params": part.trainable_params,
             "macs": part.macs,
-            "activation_bytes": part.activation_bytes,
+            "total_activation_bytes": part.total_activation_bytes,
             "receptive_field": part.receptive_field,
         }
         for part in complexity(config).stages()

@@ -30,8 +30,8 @@ class Cost:
         macs: Multiply-adds of convolutions and dense layers.
         all_macs: These and the rest: one for each value that normalisation, addition, scaling and
             biases put out, one for each pixel of a window that pooling and blurring look at.
-        activation_bytes: Bytes of everything that convolutions, normalisations (with their ReLU),
-            poolings, merges and dense layers put out, in float32: what training keeps.
+        total_activation_bytes: Bytes of everything that convolutions, normalisations (with their
+            ReLU), poolings, merges and dense layers put out, in float32: what training keeps.
         peak_activation_bytes: Most bytes held at once while inference runs the part layer by layer.
         receptive_field: Pixels of the image, in one direction, that one output pixel depends on;
             squeeze-and-excitation and global pooling left out.
@@ -43,7 +43,7 @@ class Cost:
     non_trainable_params: int
     macs: int
     all_macs: int
-    activation_bytes: int
+    total_activation_bytes: int
     peak_activation_bytes: int
     receptive_field: int
 
@@ -57,7 +57,7 @@ class Complexity:
         total_params: Trainable weights and BN's moving statistics.
         macs: Multiply-adds of convolutions and dense layers (the papers' count).
         all_macs: Those of all layers, as `Cost` counts them.
-        activation_bytes: Bytes that the layers put out, in float32.
+        total_activation_bytes: Bytes that the layers put out, in float32.
         peak_activation_bytes: Most bytes held at once in inference.
         receptive_field: Pixels, in one direction, that a pixel of the last feature map depends on.
         depth: Layers with weights on the longest path.
@@ -68,7 +68,7 @@ class Complexity:
     total_params: int
     macs: int
     all_macs: int
-    activation_bytes: int
+    total_activation_bytes: int
     peak_activation_bytes: int
     receptive_field: int
     depth: int
@@ -96,7 +96,7 @@ def _together(first: Cost, second: Cost) -> Cost:
         "non_trainable_params",
         "macs",
         "all_macs",
-        "activation_bytes",
+        "total_activation_bytes",
     )
     return dataclasses.replace(
         second,
@@ -226,7 +226,7 @@ class _Tally:
             non_trainable_params=self.fixed,
             macs=self.macs,
             all_macs=self.macs + self.other,
-            activation_bytes=self.bytes,
+            total_activation_bytes=self.bytes,
             peak_activation_bytes=self.peak,
             receptive_field=self.field,
         )
@@ -267,7 +267,7 @@ def complexity(
         total_params=whole.trainable_params + whole.non_trainable_params,
         macs=whole.macs,
         all_macs=whole.all_macs,
-        activation_bytes=whole.activation_bytes,
+        total_activation_bytes=whole.total_activation_bytes,
         peak_activation_bytes=whole.peak_activation_bytes,
         receptive_field=parts[-1].receptive_field,
         depth=config.depth,

@@ -54,7 +54,7 @@ def test_stages_add_up_to_the_whole(name):
     stages = cost.stages()
     assert [stage.name for stage in stages[:2]] == ["stem", "stage1"]
     assert len(stages) == len(kr.model_config(name).blocks) + 2
-    for field in ("trainable_params", "macs", "all_macs", "activation_bytes"):
+    for field in ("trainable_params", "macs", "all_macs", "total_activation_bytes"):
         assert sum(getattr(stage, field) for stage in stages) == getattr(cost, field)
     assert max(stage.peak_activation_bytes for stage in stages) == cost.peak_activation_bytes
     assert stages[-1].receptive_field == cost.receptive_field
@@ -96,10 +96,10 @@ def test_activations_of_a_plain_net_by_hand():
     cost = kr.complexity(config)
     map_bytes = 4 * 8 * 8 * 4
     # Stem: conv, BN-ReLU. Block: two convs with BN. Head: pooled channels, classes.
-    assert cost.activation_bytes == 6 * map_bytes + 4 * 4 + 4 * 2
+    assert cost.total_activation_bytes == 6 * map_bytes + 4 * 4 + 4 * 2
     assert cost.peak_activation_bytes == 2 * map_bytes
     residual = kr.complexity(dataclasses.replace(config, shortcut="B"))
-    assert residual.activation_bytes == cost.activation_bytes + map_bytes
+    assert residual.total_activation_bytes == cost.total_activation_bytes + map_bytes
     assert residual.peak_activation_bytes == 3 * map_bytes
 
 
