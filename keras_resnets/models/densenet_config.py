@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keras_resnets.models.checks import block_counts, check, is_int, is_number
+from keras_resnets.models.checks import block_counts, check, disagree, is_int, is_number
 from keras_resnets.models.config import NetworkConfig, StageStep
 
 __all__ = ["DenseNetConfig", "DenseSpec"]
@@ -72,12 +72,9 @@ class DenseNetConfig(NetworkConfig):
         self._set(compression=float(self.compression))
         self._check_output_stride()
         for spec in self.block_specs():
-            check(
-                spec.out_width > 0,
-                "compression",
-                f"large enough to keep a channel of {spec.in_width}",
-                self.compression,
-            )
+            if spec.out_width < 1:
+                why = f"a transition would keep no channel of {spec.in_width}"
+                raise disagree("compression", "stem_width", vars(self), why)
         self._check_groups(self._normalized_widths())
 
     def _normalized_widths(self):

@@ -128,7 +128,7 @@ DISAGREEMENTS = [
     ("norm_groups", "widths", {"normalization": "group", "stem_width": 32}),
     ("shortcut", "widths", {"shortcut": "A", "widths": (32, 16, 8)}),
     ("widths", "blocks", {"widths": (8, 16)}),
-    ("output_stride", "strides", {"output_stride": 8}),
+    ("output_stride", "stem", {"output_stride": 8}),
     ("stem_width", "stem", {"stem": "tiered", "stem_width": 20}),
 ]
 
