@@ -371,13 +371,13 @@ def _draw(config, path: Path) -> None:
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
+    numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if not all(numbers):
         option = "--blocks" if name == "blocks_per_stage" else "--widths"
         raise InputError(
-            f"`{option}` must be integers with commas, 1,2,3. Received: {text}"
-        ) from None
+            f"`{option}` must be positive integers with commas, 1,2,3. Received: {text}"
+        )
+    return numbers
 
 
 def _slug(name: str) -> str:

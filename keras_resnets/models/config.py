@@ -203,7 +203,7 @@ class NetworkConfig:
         legal = sorted(set(legal))
         if self.output_stride not in legal or isinstance(self.output_stride, bool):
             raise ConfigError(
-                f"`output_stride` must be one of {', '.join(map(str, legal))}, which the `stem` and "
+                f"`output_stride` must be one of {', '.join(map(str, legal))}, what `stem` and "
                 f"the stages behind it reach. Received: output_stride={self.output_stride!r}, "
                 f"stem={self.stem!r}, stages of strides {self.stage_strides}"
             )
