@@ -30,7 +30,7 @@ AT_ONCE = [
         "search --blocks one",
         "`--blocks` must be positive integers with commas, 1,2,3. Received: one",
     ),
-    ("search --widths 8,,16", "`--widths` must be integers with commas"),
+    ("search --widths 8,,16", "`--widths` must be positive integers"),
     ("search --blocks 0", "`--blocks` must be positive integers"),
     ("search --widths 8,8", "`widths` must not repeat a choice"),
     ("train", "Missing argument 'MODEL'"),
