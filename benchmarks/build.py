@@ -51,11 +51,13 @@ def flat_resnet(name):
 CASES = {
     "resnet152": {
         "keras-resnets": lambda: kr.ResNet152(weight_decay=0.0),
+        "with weight decay": kr.ResNet152,
         "keras.applications": lambda: keras.applications.ResNet152(weights=None),
         "flat graph": lambda: flat_resnet("resnet152"),
     },
     "densenet201": {
         "keras-resnets": lambda: kr.DenseNet201(weight_decay=0.0),
+        "with weight decay": kr.DenseNet201,
         "keras.applications": lambda: keras.applications.DenseNet201(weights=None),
     },
 }

@@ -27,7 +27,7 @@ Made by `python docs/tables.py`; the tests check that it is up to date. Paramete
 ones, batch normalisation included; multiply-adds are those of convolutions and dense layers for one
 image. "Exact" are the numbers of the paper's network counted independently of this package (from
 the authors' descriptions and code, torchvision or timm), "ours" what `complexity(name)` says, which
-the tests find equal to the built model's.
+the tests find equal to the built model's (those that build every network at full size are `slow`).
 
 """
 

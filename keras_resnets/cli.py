@@ -200,7 +200,7 @@ def train(
     default="name",
     show_default=True,
     type=click.Choice(["name", "params", "macs", "error"]),
-    help="Column to sort by; errors on other tasks stand side by side.",
+    help="Column to sort by; errors within each measurement.",
 )
 @click.option(
     "--format",

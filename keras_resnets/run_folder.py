@@ -73,6 +73,21 @@ class RunFolder:
     def __exit__(self, *exception) -> None:
         self._lock.release()
 
+    def pin(self, name: str, value: str) -> None:
+        """Keep a fact about the run, or check that it is still what it was at the run's beginning.
+
+        Raises:
+            RunFolderError: The fact has changed.
+        """
+        identity = json.loads((self / _IDENTITY).read_text())
+        if name not in identity:
+            write_json(self / _IDENTITY, {**identity, name: value})
+        elif identity[name] != value:
+            raise RunFolderError(
+                f"run folder {str(self.path)!r} was begun with another {name}, which has changed "
+                "since: use another --run-dir"
+            )
+
     def _check(self) -> None:
         try:
             self._check_writable()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,37 @@ def test_python_examples_use_names_that_exist(code):
             module = __import__(node.module, fromlist=["*"])
             for name in node.names:
                 assert hasattr(module, name.name), name.name
+
+
+class _Arrays:
+    """A stand-in for keras.datasets.cifar10, which cannot be downloaded: images of its kind."""
+
+    @staticmethod
+    def load_data():
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (40, 32, 32, 3)).astype("uint8")
+        labels = np.arange(40)[:, None] % 10
+        return (images, labels), (images, labels)
+
+
+def test_the_readmes_training_and_export_run(monkeypatch, tmp_path):
+    """As printed, on a few images and for one epoch."""
+    import keras
+
+    monkeypatch.setattr(keras.datasets, "cifar10", _Arrays)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keras.Model, "fit", _one_epoch(keras.Model.fit))
+    codes = [p.values[0] for p in blocks("python") if p.id.startswith("README.md")]
+    names = {}
+    for code in codes:
+        if "search(" not in code:
+            exec(compile(code, "README.md", "exec"), names)
+    assert (tmp_path / "model.keras").is_file()
+    assert (tmp_path / "model.tflite").is_file()
+
+
+def _one_epoch(fit):
+    return lambda model, *args, epochs, **kwargs: fit(model, *args, epochs=1, verbose=0, **kwargs)
 
 
 @pytest.mark.parametrize("code", list(blocks("bash")))

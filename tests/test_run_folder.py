@@ -177,3 +177,14 @@ with RunFolder(sys.argv[1], "train", json.loads(sys.argv[2])):
             _enter(tmp_path / "run")
         process.send_signal(signal.SIGKILL)
     _enter(tmp_path / "run")
+
+
+def test_a_pinned_fact_must_stay(tmp_path):
+    with RunFolder(tmp_path / "run", "train", {}) as folder:
+        folder.pin("data set", "one")
+        folder.pin("data set", "one")
+    with (
+        RunFolder(tmp_path / "run", "train", {}) as folder,
+        pytest.raises(RunFolderError, match="begun with another data set, which has changed since"),
+    ):
+        folder.pin("data set", "other")

@@ -17,8 +17,8 @@ __all__ = ["ResNetHyperModel"]
 class ResNetHyperModel(keras_tuner.HyperModel):
     """Residual networks of searched depth, width, block, activation order and stochastic depth.
 
-    Works with any keras-tuner `Tuner`. A candidate over the budget fails its trial before anything
-    is built; the search program of this package draws another one instead.
+    Works with any keras-tuner `Tuner`: under a budget the structures within it are declared as one
+    choice, ``structure``, so that nothing a tuner draws is refused.
 
     Args:
         input_shape: ``(height, width, channels)`` of one image.
@@ -59,23 +59,28 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         self.base = ResNetConfig(input_shape=input_shape, classes=classes, **config)
         self.settings = settings or TrainingSettings()
         self.steps_per_epoch = steps_per_epoch
-        self.space.within(self.budget, self.base)
+        self._structures = self.space.within(self.budget, self.base)
 
     def declare_hyperparameters(self, hp):
         """Register the choices, so that a tuner knows the space before it builds."""
-        self.space.declare(hp)
+        self._declare(hp)
+
+    def _declare(self, hp):
+        if self.budget == Budget():
+            return self.space.declare(hp)
+        return self.space.declare_within(hp, self._structures)
 
     def config(self, hp) -> ResNetConfig:
         """Return the configuration that `hp` stands for, without building it."""
-        return self.space.config(self.space.declare(hp), self.base)
+        return self.space.config(self._declare(hp), self.base)
 
     def build(self, hp):
         """Return the compiled model that `hp` stands for.
 
         Raises:
-            keras_tuner.errors.FailedTrialError: It is over the budget.
+            keras_tuner.errors.FailedTrialError: It is over the budget: `hp` was declared elsewhere.
         """
-        values = self.space.declare(hp)
+        values = self._declare(hp)
         config = self.space.config(values, self.base)
         excess = self.budget.excess(complexity(config))
         if excess is not None:

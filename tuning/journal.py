@@ -36,7 +36,7 @@ class Journal:
 
     keras-tuner's own files are written in place and hold no result until a trial's end; a search
     that is killed and started again proposes the same candidates (the seed fixes them) and looks
-    here for those that were already trained.
+    here for those that were already trained. Failures are kept, unless there is nothing else.
 
     Args:
         run_dir: The search's run folder.
@@ -46,7 +46,10 @@ class Journal:
         self.run_dir = run_dir
         self.folder = run_dir / "trials"
         files = sorted(self.folder.glob("[!.]*.json")) if self.folder.is_dir() else []
-        self._trials = {path.stem: json.loads(path.read_text()) for path in files}
+        trials = {path.stem: json.loads(path.read_text()) for path in files}
+        # Where nothing succeeded the machine was at fault, and may be mended: all is tried again.
+        succeeded = any(trial["status"] != "failed" for trial in trials.values())
+        self._trials = trials if succeeded else {}
 
     def __len__(self):
         return len(self._trials)

@@ -95,6 +95,7 @@ def search(
     with folder:
         if (folder / "summary.json").is_file():
             return _finished(folder, say)
+        folder.pin("data set", data.fingerprint)
         _say_plan(say, settings, data, len(structures), folder)
         with Worker(folder / "worker.log") as worker:
             worker.start()

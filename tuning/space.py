@@ -112,12 +112,17 @@ class SearchSpace:
 
     def declare(self, hp) -> dict[str, Any]:
         """Register the choices with a `keras_tuner.HyperParameters`; return the chosen values."""
-        low, high = self.learning_rates
         return {
             "block": hp.Choice("block", list(self.blocks)),
             "activation_order": hp.Choice("activation_order", list(self.activation_orders)),
             "blocks_per_stage": hp.Choice("blocks_per_stage", list(self.blocks_per_stage)),
             "width": hp.Choice("width", list(self.widths)),
+            **self._declare_rest(hp),
+        }
+
+    def _declare_rest(self, hp) -> dict[str, Any]:
+        low, high = self.learning_rates
+        return {
             "final_survival": hp.Choice("final_survival", list(self.final_survivals)),
             "learning_rate": (
                 hp.Fixed("learning_rate", low)
@@ -125,6 +130,19 @@ class SearchSpace:
                 else hp.Float("learning_rate", low, high, sampling="log")
             ),
         }
+
+    def declare_within(self, hp, structures: list[dict[str, Any]]) -> dict[str, Any]:
+        """Register only these structures, as one choice named ``structure``; return the values.
+
+        For tuners that know no budget: whatever they draw is one of the structures. (Conditional
+        choices of one name would say it too, but keras-tuner drops the values of such.)
+
+        Args:
+            hp: A `keras_tuner.HyperParameters`.
+            structures: Some of `structures`, not empty.
+        """
+        names = {" ".join(str(s[name]) for name in _STRUCTURE): s for s in structures}
+        return {**names[hp.Choice("structure", list(names))], **self._declare_rest(hp)}
 
     def config(self, values: dict[str, Any], base: ResNetConfig | None = None) -> ResNetConfig:
         """Return the configuration that chosen values stand for.

@@ -121,7 +121,8 @@ def catalog_rows(names: list[str], sort: str = "name") -> list[dict]:
 
     Args:
         names: Catalog names.
-        sort: One of `SORT_KEYS`; networks without a published error come last.
+        sort: One of `SORT_KEYS`. Errors are sorted within each measurement, since those of other
+            tasks or crops do not compare; networks without one come last.
 
     Raises:
         ConfigError: `sort` is unknown.
@@ -147,7 +148,8 @@ def catalog_rows(names: list[str], sort: str = "name") -> list[dict]:
         )
 
     def key(row):
-        value = natural(row["name"]) if sort == "name" else row[sort]
-        return (value is None, value if value is not None else 0, natural(row["name"]))
+        if sort == "error":
+            return (row["measure"] is None, row["measure"] or "", row["error"] or 0, row["name"])
+        return natural(row["name"]) if sort == "name" else (row[sort], natural(row["name"]))
 
     return sorted(rows, key=key)

@@ -65,6 +65,15 @@ class FolderSource:
         }
         self._check_files()
 
+    def listing(self) -> str:
+        """Return the name, size and class of every file, which differ when the folder does."""
+        rows = (
+            f"{split} {label} {path.relative_to(self.root)} {path.stat().st_size}"
+            for split, files in sorted(self.files.items())
+            for path, label in files
+        )
+        return "\n".join(rows)
+
     def _class_files(self, folder: Path) -> list[list[Path]]:
         classes = []
         for name in self.class_names:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import io
 import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 from keras_resnets.data.batches import evaluation_batches, training_batches
 from keras_resnets.data.digits import DIGITS
 from keras_resnets.data.folder import FolderSource, square
-from keras_resnets.errors import DataError, nearest
+from keras_resnets.errors import DataError, RunError, nearest
 from keras_resnets.models.config import NetworkConfig
 
 __all__ = ["ImageData", "load_data"]
@@ -37,6 +39,7 @@ class ImageData:
         flip: Whether a mirrored image is still of its class (not for digits and letters).
         read: Function from a split's name to a `tf.data.Dataset` of (uint8 image, int64 label).
         describe: Function from a split's name and an image's position to words for messages.
+        source: What the images are taken from, for `fingerprint`: a version, or names and sizes.
     """
 
     name: str
@@ -46,6 +49,7 @@ class ImageData:
     flip: bool
     read: Callable
     describe: Callable[[str, int], str] = "{} image {}".format
+    source: str = ""
 
     def __post_init__(self):
         for split, size in self.sizes.items():
@@ -54,6 +58,12 @@ class ImageData:
                     f"data set {self.name!r} has too few images: its {split} split is empty. "
                     f"Received: {self.sizes}"
                 )
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that differs when the images, their classes, splits or shape do."""
+        facts = (self.source, self.class_names, self.image_shape, sorted(self.sizes.items()))
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     @property
     def classes(self) -> int:
@@ -179,8 +189,9 @@ def load_data(
         The data set. A missing validation or test split is cut from the training images.
 
     Raises:
-        DataError: The data set is unknown (the nearest names are given), cannot be prepared, or is
-            not for image classification.
+        DataError: The data set is unknown (the nearest names are given), or is not for image
+            classification.
+        RunError: It cannot be prepared: no connection, no space.
 
     Example:
         >>> load_data().image_shape
@@ -216,6 +227,7 @@ def _from_folder(source: FolderSource, image_size: int | None, flip: bool | None
         flip=_may_flip(flip, source.class_names),
         read=lambda split: source.dataset(split, size),
         describe=lambda split, position: repr(str(source.files[split][position][0])),
+        source=source.listing(),
     )
 
 
@@ -244,6 +256,7 @@ def _from_tfds(name, data_dir, image_size, flip) -> ImageData:
         sizes={split: builder.info.splits[part].num_examples for split, part in splits.items()},
         flip=_may_flip(flip, label.names),
         read=read,
+        source=builder.info.full_name,
     )
 
 
@@ -268,15 +281,20 @@ def _prepare(tfds, builder, name) -> None:
     if builder.data_path.exists():
         return
     try:
-        with _quiet(tfds) if name == DIGITS else contextlib.nullcontext():
+        # Progress bars are for people who watch; the embedded data takes a moment.
+        watched = name != DIGITS and sys.stderr.isatty()
+        with contextlib.nullcontext() if watched else _quiet(tfds):
             builder.download_and_prepare()
     except Exception as error:  # whatever a download, an archive or a disk can raise
-        raise DataError(f"data set {name!r} cannot be prepared: {_first_line(error)}") from error
+        raise RunError(
+            f"data set {name!r} cannot be prepared in {str(builder.data_path)!r} (--data-dir says "
+            f"where a prepared copy lies): {_first_line(error)}"
+        ) from error
 
 
 @contextlib.contextmanager
 def _quiet(tfds):
-    """Prepare without progress bars: the embedded data takes a moment and downloads nothing."""
+    """Prepare without progress bars."""
     shown = tfds.core.utils.tqdm_utils._active  # there is a switch to turn, none to ask
     tfds.disable_progress_bar()
     try:

@@ -63,7 +63,7 @@ def run_export(
     refuse_channels_first(model)  # data sets are channels last
     height, channels = model.input_shape[1], model.input_shape[-1]
     images = load_data(**{"image_size": None, **data})
-    if Path(data["name"]).is_dir() and height is not None:
+    if height is not None and images.image_shape[0] != height == model.input_shape[2]:
         images = load_data(**{**data, "image_size": height})
     if images.image_shape[2] != channels:
         raise InputError(

@@ -66,7 +66,7 @@ class SqueezeExcite(Composite):
             activation=activation,
             kernel_initializer=initializer,
             kernel_regularizer=decay(self.style),
-            bias_regularizer=decay(self.style),
+            bias_regularizer=decay(self.style, kernel=False),
             dtype=self.dtype_policy,
             name=name,
         )

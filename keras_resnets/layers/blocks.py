@@ -390,6 +390,10 @@ class _NamedBlock(ResidualBlock):
         preactivates = activation_order in ("pre", "relu_only")
         if shortcut not in ("identity", "none"):
             kwargs.setdefault("preactivation", "shared" if preactivates else "branch")
+        if not 0 <= survival <= 1:
+            raise ValueError(
+                f"`survival` must be a probability, in [0, 1]. Received: survival={survival}"
+            )
         if shortcut == "none" and survival < 1:
             raise ValueError(
                 "`survival` < 1 needs a shortcut to survive on. "

@@ -160,7 +160,7 @@ class GatedMerge(_Merge):
             bias_initializer=keras.initializers.Constant(bias),
             kernel_initializer=he_normal(self.style.initializer),
             kernel_regularizer=decay(self.style),
-            bias_regularizer=decay(self.style),
+            bias_regularizer=decay(self.style, kernel=False),
             data_format=self.data_format,
             dtype=self.dtype_policy,
             name="gate",

@@ -10,12 +10,13 @@ from keras_resnets.layers.style import NORMALIZATIONS, Style
 __all__ = ["Composite", "convolution", "decay", "normalization"]
 
 
-def decay(style: Style):
-    """Return the regulariser of a style, None without weight decay.
+def decay(style: Style, kernel: bool = True):
+    """Return the regulariser of a style's kernels, or of its other weights, None without decay.
 
     Half the coefficient, since the papers' decay is the factor of a weight in its gradient.
     """
-    return keras.regularizers.L2(style.weight_decay / 2) if style.weight_decay else None
+    decays = style.weight_decay and (kernel or style.decay == "all")
+    return keras.regularizers.L2(style.weight_decay / 2) if decays else None
 
 
 def convolution(spec: ConvSpec, style: Style, name, data_format, dtype, zero=False):
@@ -44,8 +45,8 @@ def normalization(style: Style, suffix, data_format, dtype, zero=False, prefix="
         "axis": -1 if data_format == "channels_last" else channel_axis(data_format),
         "epsilon": style.epsilon,
         "gamma_initializer": "zeros" if zero else "ones",
-        "gamma_regularizer": decay(style),
-        "beta_regularizer": decay(style),
+        "gamma_regularizer": decay(style, kernel=False),
+        "beta_regularizer": decay(style, kernel=False),
         "dtype": dtype,
         "name": f"{prefix}{NORMALIZATIONS[style.normalization]}{suffix}",
     }

@@ -9,12 +9,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["INITIALIZERS", "NORMALIZATIONS", "Style"]
+__all__ = ["DECAYS", "INITIALIZERS", "NORMALIZATIONS", "Style"]
 
 NORMALIZATIONS = {"batch": "bn", "group": "gn"}
 """Kinds of normalisation, and how their layers are named."""
 
 INITIALIZERS = ("fan_in", "fan_out")
+
+DECAYS = ("all", "kernels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +32,9 @@ class Style:
             whenever they are used (Qiao 2019).
         initializer: He-normal kernels by ``"fan_in"`` or ``"fan_out"`` (He 2015,
             arXiv:1502.01852, eq. 10 and 14).
-        weight_decay: Decay of every weight, as ``weight_decay / 2`` times its squared norm in the
+        weight_decay: Decay of the weights, as ``weight_decay / 2`` times their squared norm in the
             loss.
+        decay: Which weights decay: ``"all"``, or ``"kernels"`` alone.
 
     Raises:
         ValueError: A value is illegal.
@@ -48,14 +51,29 @@ class Style:
     weight_standardization: bool = False
     initializer: str = "fan_in"
     weight_decay: float = 0.0
+    decay: str = "all"
 
     def __post_init__(self):
-        for name, legal in (("normalization", NORMALIZATIONS), ("initializer", INITIALIZERS)):
+        for name, legal in (
+            ("normalization", NORMALIZATIONS),
+            ("initializer", INITIALIZERS),
+            ("decay", DECAYS),
+        ):
             value = getattr(self, name)
             if value not in tuple(legal):
                 raise ValueError(
                     f"`{name}` must be one of {', '.join(legal)}. Received: {name}={value!r}"
                 )
+
+        for name, expected, legal in (
+            ("momentum", "in [0, 1)", lambda v: 0 <= v < 1),
+            ("epsilon", "positive", lambda v: v > 0),
+            ("groups", "a positive integer", lambda v: isinstance(v, int) and v > 0),
+            ("weight_decay", "at least 0", lambda v: v >= 0),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not legal(value):
+                raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
 
     @classmethod
     def of(cls, value: Style | dict[str, Any] | None) -> Style:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.builder import create_model
+from keras_resnets.models.checks import is_int
 from keras_resnets.models.constructor_table import NAMES, TABLE
 from keras_resnets.models.network import Network
 
@@ -83,10 +84,17 @@ for _row in TABLE:
 
 
 def _whole(argument, value):
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not is_int(value):
         raise ConfigError(
             f"`{argument}` must be a positive integer. Received: {argument}={value!r}"
         )
+    return int(value)
+
+
+def _flag(argument, value, legal=(True, False)):
+    if not any(value is flag for flag in legal):
+        words = ", ".join(map(str, legal))
+        raise ConfigError(f"`{argument}` must be one of {words}. Received: {argument}={value!r}")
     return value
 
 
@@ -150,6 +158,7 @@ def CifarPreActResNet(depth, bottleneck=None, **options) -> Network:
         >>> CifarPreActResNet(164).config.block
         'bottleneck'
     """
+    _flag("bottleneck", bottleneck, (True, False, None))
     kind = {None: "", True: "_bottleneck", False: "_basic"}[bottleneck]
     return create_model(f"preact_resnet{_whole('depth', depth)}{kind}_cifar", **options)
 
@@ -228,6 +237,7 @@ def CifarDenseNet(depth, growth_rate=12, bottleneck=True, compression=0.5, **opt
         (12, 12, 12)
     """
     compresses = isinstance(compression, int | float) and compression < 1
+    _flag("bottleneck", bottleneck)
     kind = ("b" if bottleneck else "") + ("c" if compresses else "")
     name = f"densenet{'_' if kind else ''}{kind}_{_whole('depth', depth)}"
     name += f"_{_whole('growth_rate', growth_rate)}_cifar"

@@ -56,7 +56,7 @@ def create_model(
         name: Name of the model.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         dtype: Dtype policy of the layers, ``"mixed_bfloat16"`` for example; Keras' default when
-            None. The classifier stays in float32.
+            None. The classifier computes in float32 at least.
         **overrides: Further fields of the configuration to change, ``dropout=0.3``.
 
     Returns:
@@ -73,6 +73,7 @@ def create_model(
         data_format = standardize_data_format(data_format)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    _check_dtype(dtype)
     if isinstance(name_or_config, NetworkConfig):
         config, default_name = name_or_config, name_or_config.family
     else:
@@ -86,15 +87,44 @@ def create_model(
     if input_shape is not None:
         changes["input_shape"] = _channels_last(input_shape, data_format)
     config = config.replace(**changes) if changes else config
-    if weights is not None and not Path(weights).is_file():
-        raise ConfigError(
-            "`weights` must be None or the path of a weights file; no weights are downloaded. "
-            f"Received: weights={weights!r}"
-        )
+    if weights is not None:
+        _check_weights(weights)
     model = _Builder(config, data_format, dtype).build(name or default_name, input_tensor)
     if weights is not None:
-        model.load_weights(weights)
+        _load_weights(model, weights)
     return model
+
+
+def _check_weights(weights):
+    ok = isinstance(weights, str | Path) and Path(weights).is_file()
+    if not ok or not str(weights).endswith(".weights.h5"):
+        raise ConfigError(
+            "`weights` must be None or the path of a .weights.h5 file; no weights are downloaded. "
+            f"Received: weights={weights!r}"
+        )
+
+
+def _load_weights(model, weights):
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ConfigError(
+            "`weights` do not fit the network; they must come from one of the same options "
+            f"`include_top` and `classes` too. Received: weights={str(weights)!r}: {reason}"
+        ) from error
+
+
+def _check_dtype(dtype):
+    if dtype is None or isinstance(dtype, keras.DTypePolicy):
+        return
+    try:
+        keras.dtype_policies.get(dtype)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            "`dtype` must be a dtype or a policy, 'float32' or 'mixed_bfloat16'. "
+            f"Received: dtype={dtype!r}"
+        ) from error
 
 
 def _shape_of(tensor, input_shape):
@@ -127,6 +157,9 @@ class _Builder:
         self.shared = {"data_format": data_format, "dtype": dtype}
         self.data_format = data_format
         self.dtype = dtype
+        # The head in float32, where all others compute with fewer bits.
+        compute = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).compute_dtype
+        self.head_dtype = "float64" if compute == "float64" else "float32"
 
     def build(self, name: str, input_tensor=None) -> Network:
         """Return the model."""
@@ -285,7 +318,7 @@ class _Builder:
             "avg": keras.layers.GlobalAveragePooling2D,
             "max": keras.layers.GlobalMaxPooling2D,
         }[pool]
-        x = layer(data_format=self.data_format, dtype="float32", name=f"{pool}_pool")(x)
+        x = layer(data_format=self.data_format, dtype=self.head_dtype, name=f"{pool}_pool")(x)
         if not config.include_top:
             return x
         return keras.layers.Dense(
@@ -293,8 +326,8 @@ class _Builder:
             activation=config.classifier_activation,
             kernel_initializer="he_normal",
             kernel_regularizer=decay(self.style),
-            bias_regularizer=decay(self.style),
-            dtype="float32",
+            bias_regularizer=decay(self.style, kernel=False),
+            dtype=self.head_dtype,
             name="predictions",
         )(x)
 

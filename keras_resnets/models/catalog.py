@@ -25,6 +25,9 @@ __all__ = ["list_models", "model_config", "natural"]
 # others built on (fb.resnet.torch) takes the fan-out; Zagoruyko 2016 the fan-in.
 _HE_2015 = {"weight_decay": 1e-4, "initializer": "fan_in"}
 _TORCH = {"weight_decay": 1e-4, "initializer": "fan_out"}
+# Goyal 2017 (section 5.1) and He 2018 (section 3.1) begin branches at zero and spare normalisation
+# and biases; so does ResNet-RS.
+_SPARING = {**_TORCH, "decay": "kernels", "zero_init_residual": True}
 _WRN = {"weight_decay": 5e-4, "initializer": "fan_in"}
 
 _CIFAR_WIDTHS = (16, 32, 64)
@@ -65,8 +68,8 @@ def _resnet(depth: int, kind: str | None, option: str | None = None, **fields) -
     if kind is None:
         legal = [kind for kind, step in (("basic", 6), ("bottleneck", 9)) if depth % step == 2]
         if not legal or depth < 8:
-            near = sorted({n for n in range(8, depth + 10) if 2 in (n % 6, n % 9)})
-            near = [n for n in near if abs(n - depth) <= 6] or near[:1]
+            around = range(max(8, depth - 6), depth + 7)
+            near = [n for n in around if 2 in (n % 6, n % 9)] or [8]
             raise ConfigError(
                 "depth of a CIFAR ResNet must be 6n+2 (basic blocks: 8, 14, 20, 26, ...) or 9n+2 "
                 f"(bottlenecks: 11, 20, 29, ...). Received: depth={depth}; nearest legal: "
@@ -158,20 +161,23 @@ _DEPTHS = {
     200: ("bottleneck", (3, 24, 36, 3)),
 }
 _RS_DEPTHS = {
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-    200: (3, 24, 36, 3),
-    270: (4, 29, 53, 4),
-    350: (4, 36, 72, 4),
-    420: (4, 44, 87, 4),
+    50: ((3, 4, 6, 3), 160),
+    101: ((3, 4, 23, 3), 192),
+    152: ((3, 8, 36, 3), 256),
+    200: ((3, 24, 36, 3), 256),
+    270: ((4, 29, 53, 4), 256),
+    350: ((4, 36, 72, 4), 256),
+    420: ((4, 44, 87, 4), 320),
 }
+"""Blocks of each stage, and a resolution that the paper reports the network at."""
 _DENSE_DEPTHS = {
-    121: (6, 12, 24, 16),
-    169: (6, 12, 32, 32),
-    201: (6, 12, 48, 32),
-    264: (6, 12, 64, 48),
+    121: ((6, 12, 24, 16), 32),
+    161: ((6, 12, 36, 24), 48),
+    169: ((6, 12, 32, 32), 32),
+    201: ((6, 12, 48, 32), 32),
+    264: ((6, 12, 64, 48), 32),
 }
+"""Layers of each block, and growth rate (161: the authors' "wider DenseNet")."""
 
 
 def _lookup(depth: int, depths: Iterable[int], what: str) -> int:
@@ -204,8 +210,7 @@ def _imagenet_resnet(depth: int, option: str | None = None) -> ResNetConfig:
 
 
 def _imagenet_v1_5(depth: int) -> ResNetConfig:
-    # In use by this name: fb.resnet.torch, torchvision.
-    return _imagenet(depth, (26, *_DEEP), "a ResNet v1.5", **_V1_5, **_TORCH)
+    return _imagenet(depth, (26, *_DEEP), "a ResNet v1.5", **_V1_5, **_SPARING)
 
 
 def _imagenet_plain(depth: int) -> ResNetConfig:
@@ -249,7 +254,7 @@ def _imagenet_variant(depth: int, variant: str) -> ResNetConfig:
         "d": {"stem": "deep", "shortcut": "D"},
         "t": {"stem": "tiered", "shortcut": "D"},
     }[variant]
-    return _imagenet(depth, _ALL, f"a ResNet-{variant.upper()}", **fields, **_V1_5, **_TORCH)
+    return _imagenet(depth, _ALL, f"a ResNet-{variant.upper()}", **fields, **_V1_5, **_SPARING)
 
 
 def _imagenet_blur(depth: int) -> ResNetConfig:
@@ -274,20 +279,20 @@ def _bit(depth: int, factor: int) -> ResNetConfig:
 
 
 def _rs(depth: int) -> ResNetConfig:
+    blocks, size = _RS_DEPTHS[_lookup(depth, _RS_DEPTHS, "a ResNet-RS")]
+    imagenet = {"input_shape": (size, size, 3), "stem": "deep", "stem_pool": "conv"}
     return ResNetConfig(
-        blocks=_RS_DEPTHS[_lookup(depth, _RS_DEPTHS, "a ResNet-RS")],
+        blocks=blocks,
         widths=_IMAGENET_WIDTHS,
         block="bottleneck",
         shortcut="D",
         attention="se",
         se_ratio=0.25,
-        zero_init_residual=True,
         final_survival=0.9 if depth >= 200 else 1.0,
         survival_mode="sample",
         **_V1_5,
-        **_IMAGENET | {"stem": "deep", "stem_pool": "conv"},
-        weight_decay=4e-5,
-        initializer="fan_out",
+        **_IMAGENET | imagenet,
+        **_SPARING | {"weight_decay": 4e-5},
     )
 
 
@@ -297,12 +302,9 @@ def _imagenet_stochastic(depth: int) -> ResNetConfig:
 
 
 def _imagenet_densenet(depth: int) -> DenseNetConfig:
-    return DenseNetConfig(
-        blocks=_DENSE_DEPTHS[_lookup(depth, _DENSE_DEPTHS, "a DenseNet")],
-        growth_rate=32,
-        **_IMAGENET,
-        **_TORCH,
-    )
+    blocks, growth = _DENSE_DEPTHS[_lookup(depth, _DENSE_DEPTHS, "a DenseNet")]
+    fields = {**_IMAGENET, **_TORCH, "stem_width": 2 * growth}
+    return DenseNetConfig(blocks=blocks, growth_rate=growth, **fields)
 
 
 # Names
@@ -323,10 +325,11 @@ def _names(template: str, *columns: Iterable) -> tuple[str, ...]:
 
 _KIND = r"(?:_(?P<kind>basic|bottleneck))?"
 _OPTION = r"(?:_(?P<option>[abc]))?"
-_DEPTH = r"(?P<depth>\d+)"
-_GROUPS = r"_(?P<cardinality>\d+)x(?P<base>\d+)d"
+_DEPTH = r"(?P<depth>[0-9]+)"
+_GROUPS = r"_(?P<cardinality>[0-9]+)x(?P<base>[0-9]+)d"
 _WIDE = (
-    *("16_4", "16_8", "22_8", "28_2", "28_10", "28_12", "40_1", "40_2", "40_4", "40_10"),
+    *("16_4", "16_8", "16_10", "22_8", "22_10", "28_2", "28_10", "28_12"),
+    *("40_1", "40_2", "40_4", "40_8", "40_10"),
     *("22_2_b313", "40_2_b13", "40_2_b31", "40_2_b131", "40_2_b311"),
 )
 _FAMILIES = (
@@ -342,7 +345,7 @@ _FAMILIES = (
         _names("preact_resnet{}_cifar", (20, 56, 110, 164, 1001, 1202)),
     ),
     _Family(
-        rf"wrn{_DEPTH}_(?P<factor>\d+)(?:_b(?P<block>\d+))?_cifar",
+        rf"wrn{_DEPTH}_(?P<factor>[0-9]+)(?:_b(?P<block>[0-9]+))?_cifar",
         _cifar_wide,
         _names("wrn{}_cifar", _WIDE),
     ),
@@ -357,7 +360,7 @@ _FAMILIES = (
         _names("resnext29_{}_cifar", ("8x64d", "16x64d")),
     ),
     _Family(
-        rf"densenet(?:_(?P<kind>b|c|bc))?_{_DEPTH}_(?P<growth>\d+)_cifar",
+        rf"densenet(?:_(?P<kind>b|c|bc))?_{_DEPTH}_(?P<growth>[0-9]+)_cifar",
         _cifar_densenet,
         _names("densenet_{}_cifar", ("40_12", "100_12", "100_24"))
         + _names("densenet_bc_{}_cifar", ("100_12", "190_40", "250_24", "40_36", "40_48", "40_60")),
@@ -375,7 +378,7 @@ _FAMILIES = (
         _names("preact_resnet{}", (18, 34, 50, 101, 152, 200)),
     ),
     _Family(
-        rf"wide_resnet{_DEPTH}_(?P<factor>\d+(?:[._]\d+)?)",
+        rf"wide_resnet{_DEPTH}_(?P<factor>[0-9]+(?:[._][0-9]+)?)",
         _imagenet_wide,
         _names("wide_resnet{}_{}", (18, 34), ("1_5", 2, 3)) + _names("wide_resnet{}_2", (50, 101)),
     ),
@@ -399,7 +402,7 @@ _FAMILIES = (
         rf"resnet{_DEPTH}_blur", _imagenet_blur, _names("resnet{}_blur", (18, 34, 50, 101, 152))
     ),
     _Family(
-        rf"resnetv2_{_DEPTH}x(?P<factor>\d+)_bit",
+        rf"resnetv2_{_DEPTH}x(?P<factor>[0-9]+)_bit",
         _bit,
         _names("resnetv2_{}_bit", ("50x1", "50x3", "101x1", "101x3", "152x2", "152x4")),
     ),
@@ -415,7 +418,7 @@ def natural(name: str) -> list:
     """Return a key that sorts numbers in names by value."""
     return [
         (0, int(part), "") if part.isdigit() else (1, 0, part)
-        for part in re.findall(r"\d+|\D+", name)
+        for part in re.findall(r"[0-9]+|[^0-9]+", name)
     ]
 
 
@@ -432,10 +435,15 @@ def list_models(pattern: str = "*") -> list[str]:
     Args:
         pattern: Shell-style wildcards, ``"*wrn*"``.
 
+    Raises:
+        ConfigError: `pattern` is no string.
+
     Example:
         >>> list_models("plain*_cifar")[:2]
         ['plain20_cifar', 'plain32_cifar']
     """
+    if not isinstance(pattern, str):
+        raise ConfigError(f"`pattern` must be a string. Received: pattern={pattern!r}")
     return fnmatch.filter(_listed(), pattern)
 
 

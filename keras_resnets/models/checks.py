@@ -1,10 +1,12 @@
 """Checks of configuration fields, in the words that every message of ours has."""
 
+from numbers import Integral, Real
 from typing import Any
 
 from keras_resnets.errors import ConfigError
 
 __all__ = [
+    "MOST",
     "block_counts",
     "check",
     "check_choice",
@@ -13,6 +15,9 @@ __all__ = [
     "is_int",
     "is_number",
 ]
+
+MOST = 1_000_000
+"""Largest number of channels, or of classes, that anything may have."""
 
 _MOST_BLOCKS = 10_000
 
@@ -38,21 +43,24 @@ def disagree(one: str, other: str, values: dict[str, Any], why: str) -> ConfigEr
 
 
 def is_int(value: Any, least: int = 1) -> bool:
-    """Whether `value` is an integer, no bool, of at least `least`."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    """Whether `value` is an integer, NumPy's too, no bool, of at least `least`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
 
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite number, no bool."""
-    ok = isinstance(value, int | float) and not isinstance(value, bool)
+    ok = isinstance(value, Real) and not isinstance(value, bool)
     return ok and abs(value) < float("inf")
 
 
 def int_tuple(argument: str, value: Any) -> tuple[int, ...]:
     """Return `value`, checked to be a non-empty sequence of positive integers, as a tuple."""
-    ok = isinstance(value, list | tuple) and len(value) > 0 and all(is_int(v) for v in value)
-    check(ok, argument, "a non-empty sequence of positive integers, one a stage", value)
-    return tuple(value)
+    value = value.tolist() if hasattr(value, "tolist") else value
+    ok = isinstance(value, list | tuple) and len(value) > 0
+    ok = ok and all(is_int(v) and v <= MOST for v in value)
+    expected = f"a non-empty sequence of positive integers of at most {MOST:,}, one a stage"
+    check(ok, argument, expected, value)
+    return tuple(map(int, value))
 
 
 def block_counts(value: Any) -> tuple[int, ...]:

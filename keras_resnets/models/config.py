@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 from keras_resnets.errors import ConfigError, nearest
-from keras_resnets.layers.style import INITIALIZERS, NORMALIZATIONS, Style
-from keras_resnets.models.checks import check, check_choice, int_tuple, is_int, is_number
+from keras_resnets.layers.style import DECAYS, INITIALIZERS, NORMALIZATIONS, Style
+from keras_resnets.models.checks import MOST, check, check_choice, int_tuple, is_int, is_number
 
 __all__ = ["FAMILIES", "STEMS", "NetworkConfig", "StageStep", "StemConv", "config_from_dict"]
 
@@ -91,9 +91,11 @@ class NetworkConfig:
         weight_standardization: Whether kernels are used with mean 0 and variance 1 over each output
             channel (Qiao 2019).
         initializer: He-normal convolution kernels by ``"fan_in"`` or ``"fan_out"``.
-        weight_decay: Decay of every trainable weight, as ``weight_decay / 2`` times its squared
+        weight_decay: Decay of the trainable weights, as ``weight_decay / 2`` times their squared
             norm in the model's losses. Set it to 0 to leave decay to the optimizer; see
             `weight_decay_mask`.
+        decay: Which weights decay: ``"all"`` (He 2015 and most after it), or ``"kernels"``, which
+            spares normalisation and biases (He 2018).
 
     Raises:
         ConfigError: An argument is illegal, or two disagree; the message names them.
@@ -120,6 +122,7 @@ class NetworkConfig:
     weight_standardization: bool = False
     initializer: str = "fan_in"
     weight_decay: float = 0.0
+    decay: str = "all"
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -133,10 +136,11 @@ class NetworkConfig:
             and all(size is None or is_int(size) for size in shape[:2])
             and is_int(shape[2])
         )
-        check(ok, "input_shape", "(height, width, channels), height and width may be None", shape)
-        self._set(input_shape=tuple(shape))
+        expected = "(height, width, channels), positive integers; height and width may be None"
+        check(ok, "input_shape", expected, shape)
+        self._set(input_shape=tuple(None if size is None else int(size) for size in shape))
         self._check_input_statistics()
-        check(is_int(self.classes), "classes", "a positive integer", self.classes)
+        self._check_count("classes", self.classes)
         for name in ("include_top", "weight_standardization"):
             check(isinstance(getattr(self, name), bool), name, "a bool", getattr(self, name))
         self._check_names()
@@ -149,6 +153,7 @@ class NetworkConfig:
         channels = self.input_shape[2]
         for argument in ("input_mean", "input_std"):
             values = getattr(self, argument)
+            values = values.tolist() if hasattr(values, "tolist") else values
             ok = isinstance(values, list | tuple) and all(is_number(v) for v in values)
             ok = ok and len(values) == channels
             check(ok, argument, f"{channels} numbers, one a channel of input_shape", values)
@@ -163,6 +168,7 @@ class NetworkConfig:
             ("stem_pool", (*STEM_POOLS, None)),
             ("normalization", NORMALIZATIONS),
             ("initializer", INITIALIZERS),
+            ("decay", DECAYS),
         ):
             check_choice(argument, getattr(self, argument), legal)
 
@@ -175,7 +181,12 @@ class NetworkConfig:
             ("weight_decay", "a number of at least 0", lambda v: v >= 0),
         ):
             self._check_number(argument, expected, legal)
-        check(is_int(self.norm_groups), "norm_groups", "a positive integer", self.norm_groups)
+        self._check_count("norm_groups", self.norm_groups)
+
+    def _check_count(self, argument, value):
+        expected = f"a positive integer of at most {MOST:,}"
+        check(is_int(value) and value <= MOST, argument, expected, value)
+        self._set(**{argument: int(value)})
 
     def _check_number(self, argument, expected, legal):
         value = getattr(self, argument)
@@ -183,11 +194,11 @@ class NetworkConfig:
         self._set(**{argument: float(value)})
 
     def _check_stem(self):
+        self._check_count("stem_width", self.stem_width)
         least = {"deep": 2, "tiered": 8}.get(self.stem, 1)
-        expected = "a positive integer" if least == 1 else f"a multiple of {least}"
-        if not is_int(self.stem_width) or self.stem_width % least:
+        if self.stem_width % least:
             raise ConfigError(
-                f"`stem_width` must be {expected} with `stem`={self.stem!r}. "
+                f"`stem_width` must be a multiple of {least} with `stem`={self.stem!r}. "
                 f"Received: stem_width={self.stem_width!r}"
             )
         if self.stem_pool is None:
@@ -207,6 +218,7 @@ class NetworkConfig:
                 f"the stages behind it reach. Received: output_stride={self.output_stride!r}, "
                 f"stem={self.stem!r}, stages of strides {self.stage_strides}"
             )
+        self._set(output_stride=int(self.output_stride))
 
     def _check_groups(self, widths):
         """Check that every width that is normalised has whole groups."""
@@ -240,6 +252,7 @@ class NetworkConfig:
             weight_standardization=self.weight_standardization,
             initializer=self.initializer,
             weight_decay=self.weight_decay,
+            decay=self.decay,
         )
 
     @property
@@ -355,7 +368,7 @@ def config_from_dict(values: dict[str, Any]) -> NetworkConfig:
         raise ConfigError(f"a configuration must be a dict. Received: {values!r}")
     values = dict(values)
     family = values.pop("family", None)
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ConfigError(f"`family` must be one of {', '.join(FAMILIES)}. Received: {family!r}")
     cls = FAMILIES[family]
     cls._check_fields(values)

@@ -58,7 +58,7 @@ TABLE = (
         (f"ResNetRS{d}", f"resnet_rs{d}", f"ResNet-RS-{d}", _RS)
         for d in (50, 101, 152, 200, 270, 350, 420)
     ),
-    *((f"DenseNet{d}", f"densenet{d}", f"DenseNet-{d}", _DENSE) for d in (121, 169, 201, 264)),
+    *((f"DenseNet{d}", f"densenet{d}", f"DenseNet-{d}", _DENSE) for d in (121, 161, 169, 201, 264)),
 )
 """Constructor, catalog name, title and reference of each ImageNet network."""
 

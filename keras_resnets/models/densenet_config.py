@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keras_resnets.models.checks import block_counts, check, disagree, is_int, is_number
+from keras_resnets.models.checks import block_counts, check, disagree, is_number
 from keras_resnets.models.config import NetworkConfig, StageStep
 
 __all__ = ["DenseNetConfig", "DenseSpec"]
@@ -65,7 +65,7 @@ class DenseNetConfig(NetworkConfig):
     def __post_init__(self):
         super().__post_init__()
         self._set(blocks=block_counts(self.blocks))
-        check(is_int(self.growth_rate), "growth_rate", "a positive integer", self.growth_rate)
+        self._check_count("growth_rate", self.growth_rate)
         check(isinstance(self.bottleneck, bool), "bottleneck", "a bool", self.bottleneck)
         ok = is_number(self.compression) and 0 < self.compression <= 1
         check(ok, "compression", "a number in (0, 1]", self.compression)

@@ -13,7 +13,7 @@ from keras_resnets.layers.geometry import (
     branch_convolutions,
     squeezed_width,
 )
-from keras_resnets.models.checks import block_counts, check, check_choice, disagree, is_number
+from keras_resnets.models.checks import block_counts, check, check_choice, disagree
 from keras_resnets.models.config import NetworkConfig, StageStep, stage_sequence
 
 __all__ = ["ACTIVATION_ORDERS", "SHORTCUTS", "BlockSpec", "ResNetConfig"]
@@ -189,9 +189,9 @@ class ResNetConfig(NetworkConfig):
             check(isinstance(getattr(self, name), bool), name, "a bool", getattr(self, name))
 
     def _check_own_numbers(self):
+        self._check_count("cardinality", self.cardinality)
         for argument, expected, legal in (
             ("inner_width_factor", "a positive number", lambda v: v > 0),
-            ("cardinality", "a positive integer", lambda v: isinstance(v, int) and v > 0),
             ("shortcut_scale", "a positive number", lambda v: v > 0),
             ("branch_scale", "a positive number", lambda v: v > 0),
             ("gate_bias", "a number", lambda v: True),
@@ -199,10 +199,7 @@ class ResNetConfig(NetworkConfig):
             ("se_ratio", "a number in (0, 1]", lambda v: 0 < v <= 1),
             ("final_survival", "a number in (0, 1]", lambda v: 0 < v <= 1),
         ):
-            value = getattr(self, argument)
-            check(is_number(value) and legal(value), argument, expected, value)
-            if argument != "cardinality":
-                self._set(**{argument: float(value)})
+            self._check_number(argument, expected, legal)
 
     def _disagree(self, one, other, why):
         return disagree(one, other, vars(self), why)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from keras_resnets.errors import ConfigError, nearest
+from keras_resnets.errors import ConfigError
 from keras_resnets.models.network import Network
 
 __all__ = ["feature_pyramid", "freeze", "weight_decay_mask"]
@@ -24,14 +24,15 @@ def feature_pyramid(model: Network, by: str = "level") -> dict:
         Dict of symbolic outputs, finest first.
 
     Raises:
-        ConfigError: `by` is neither.
+        ConfigError: `by` is neither, or the model is none of ours.
 
     Example:
         >>> backbone = ResNet50(include_top=False)
         >>> list(feature_pyramid(backbone))
         ['P2', 'P3', 'P4', 'P5']
-        >>> extractor = keras.Model(backbone.inputs, feature_pyramid(backbone))
+        >>> extractor = keras.Model(backbone.input, feature_pyramid(backbone))
     """
+    _check_model(model)
     if by not in ("level", "stage"):
         raise ConfigError(f"`by` must be 'level' or 'stage'. Received: by={by!r}")
     stages = model.stages
@@ -53,7 +54,8 @@ def feature_pyramid(model: Network, by: str = "level") -> dict:
 def freeze(model: Network, through: str | None = None, batch_norm: bool = True) -> Network:
     """Keep a network's first layers as they are in training.
 
-    What lies behind `through` stays, or becomes, trainable. Compile the model (again) afterwards.
+    What lies behind `through` becomes trainable, whatever it was, so that a network thaws by calls
+    with an earlier `through`. Compile the model (again) afterwards.
 
     Args:
         model: A network of ours; it is changed.
@@ -67,21 +69,37 @@ def freeze(model: Network, through: str | None = None, batch_norm: bool = True) 
         The model.
 
     Raises:
-        ConfigError: There is no such part.
+        ConfigError: There is no such part, or the model is none of ours.
 
     Example:
         >>> model = freeze(create_model("resnet20_cifar"), through="stage2")
         >>> model.get_layer("stage3_block1").trainable
         True
     """
+    _check_model(model)
     last = _last_layer(model, through)
     for i, layer in enumerate(model.layers):
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        layer.trainable = i > last
-        if i <= last and not batch_norm:
-            _thaw_normalizations(layer)
+        # Outer layers first: each hands its state down before those inside get their own.
+        for part in layer._flatten_layers():
+            spared = not batch_norm and _holds_normalization(part)
+            _set_trainable(part, i > last or spared)
     return model
+
+
+def _check_model(model) -> None:
+    if not isinstance(model, Network):
+        raise ConfigError(
+            "`model` must be a network of ours, from `create_model`. "
+            f"Received: a {type(model).__name__}"
+        )
+
+
+def _set_trainable(layer, trainable: bool) -> None:
+    # On TensorFlow, setting `trainable` to what it is does nothing, yet what is inside may differ.
+    layer.trainable = not trainable
+    layer.trainable = trainable
 
 
 def _last_layer(model, through) -> int:
@@ -90,26 +108,17 @@ def _last_layer(model, through) -> int:
         return len(names) - 1
     if through in names:
         return names.index(through)
-    prefix = f"{through}_"
-    own = [i for i, name in enumerate(names) if name.startswith(prefix)]
+    own = [i for i, name in enumerate(names) if name.startswith(f"{through}_")]
     if not own:
-        parts = list(dict.fromkeys([name.split("_")[0] for name in names if "_" in name]))
         raise ConfigError(
-            f"`through` must be 'stem', a stage or a layer of the model{nearest(through, names)}; "
-            f"its parts are {', '.join(parts)}. Received: through={through!r}"
+            f"`through` must be None, 'stem', a stage or the name of a layer; the stages are "
+            f"{', '.join(model.stages)}. Received: through={through!r}"
         )
     return own[-1]
 
 
-def _thaw_normalizations(layer) -> None:
-    """Make the normalisations in a frozen layer trainable again, and nothing else."""
-    inner = list(layer._flatten_layers(include_self=True))
-    if not any(isinstance(part, _NORMALIZATIONS) for part in inner):
-        return
-    layer.trainable = True
-    for part in inner:
-        holds = any(isinstance(p, _NORMALIZATIONS) for p in part._flatten_layers())
-        part.trainable = holds
+def _holds_normalization(layer) -> bool:
+    return any(isinstance(part, _NORMALIZATIONS) for part in layer._flatten_layers())
 
 
 def weight_decay_mask(model: keras.Model) -> list[bool]:

@@ -56,6 +56,7 @@ def run_training(
         if (folder / "summary.json").is_file():
             say(f"{folder.path} is finished")
             return json.loads((folder / "summary.json").read_text())
+        folder.pin("data set", images.fingerprint)
         device = prepare_device()
         say(
             f"{model} ({cost.trainable_params:,} parameters, {cost.macs:,} MACs) on {images.name}: "

@@ -70,7 +70,7 @@ def test_list_sorts_and_writes_files(run, tmp_path, form):
     assert run("list", "*_cifar", *arguments, cwd=tmp_path).check().out == ""
     text = (tmp_path / f"models.{form}").read_text()
     rows = json.loads(text) if form == "json" else list(csv.DictReader(text.splitlines()))
-    errors = [float(row["error"]) for row in rows if row["error"] not in (None, "")]
+    errors = [(r["measure"], float(r["error"])) for r in rows if r["error"] not in (None, "")]
     assert errors == sorted(errors)
     assert len(rows) > len(errors) > 10
 

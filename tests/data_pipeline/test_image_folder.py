@@ -262,3 +262,15 @@ def test_a_damaged_image_is_named_before_training(split, kind, tmp_path):
             use()
         assert repr(str(bad)) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_the_fingerprint_follows_the_images(photos):
+    before = load_data(photos).fingerprint
+    assert load_data(photos).fingerprint == before
+    assert load_data(photos, image_size=32).fingerprint != before
+    path = write_image(photos / "cats" / "new.png")
+    assert load_data(photos).fingerprint != before
+    path.unlink()
+    assert load_data(photos).fingerprint == before
+    write_image(photos / "cats" / "000.png", size=(40, 40))
+    assert load_data(photos).fingerprint != before

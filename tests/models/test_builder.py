@@ -135,6 +135,8 @@ def test_builds_upon_a_tensor():
     "arguments, words",
     [
         ({"weights": "imagenet"}, "`weights` must be None or the path"),
+        ({"weights": 5}, "`weights` must be None or the path"),
+        ({"dtype": "float33"}, "`dtype` must be"),
         ({"data_format": "nhwc"}, "`data_format` must be"),
         ({"input_shape": (32, 32)}, "`input_shape` must be"),
         ({"classes": 0}, "`classes` must be"),
@@ -201,12 +203,35 @@ def test_a_zero_initialised_residual_net_passes_its_input_through():
     config = small_config("resnet20_cifar", zero_init_residual=True, include_top=False)
     model = kr.create_model(config)
     batch = images(2, 24, 24, 3)
-    stem = keras.Model(model.inputs, model.get_layer("stem_relu").output)
+    stem = keras.Model(model.input, model.get_layer("stem_relu").output)
     # Shortcut A: every second pixel, twice, and zeros for the new channels.
     expected = np.asarray(stem(batch))[:, ::4, ::4]
     outputs = np.asarray(model(batch))
     np.testing.assert_allclose(outputs[..., :8], expected, atol=1e-6)
     assert not outputs[..., 8:].any()
+
+
+@pytest.mark.parametrize("written", [b"garbage", None], ids=["garbage", "other classes"])
+def test_weights_that_do_not_fit_are_named(tmp_path, written):
+    path = tmp_path / "some.weights.h5"
+    if written is None:
+        small_model("resnet20_cifar", classes=7).save_weights(path)
+    else:
+        path.write_bytes(written)
+    with pytest.raises(kr.ConfigError, match=r"`weights` do not fit.*some\.weights\.h5"):
+        kr.create_model(small_config("resnet20_cifar"), weights=path)
+
+
+def test_a_network_in_float64_has_its_head_in_float64():
+    assert small_model("resnet20_cifar", dtype="float64").output.dtype == "float64"
+
+
+def test_decay_may_spare_normalisation_and_biases():
+    config = kr.model_config("resnet50d")
+    assert (config.decay, config.zero_init_residual) == ("kernels", True)
+    model = small_model("resnet50d", weight_decay=0.01, attention="se")
+    kernels = [v for v in model.trainable_variables if v.path.endswith("kernel")]
+    assert len(model.losses) == len(kernels) < len(model.trainable_variables)
 
 
 def test_weight_decay_is_in_the_losses():

@@ -41,6 +41,11 @@ def test_listed_names_resolve_and_round_trip(name):
         assert counted == pytest.approx(said.params_millions, rel=0.03, abs=0.05)
 
 
+def test_list_models_wants_a_pattern():
+    with pytest.raises(kr.ConfigError, match="`pattern` must be a string"):
+        kr.list_models(5)
+
+
 def test_every_published_name_exists():
     from keras_resnets.models.papers import _table
 
@@ -70,6 +75,9 @@ def test_any_legal_depth_resolves(n):
 ILLEGAL = {
     "resnet21_cifar": "20",
     "resnet2_cifar": "8",
+    "resnet99999999999999999999_cifar": "nearest legal: 99999999999999999",
+    "wrn16_99999999999_cifar": "`widths` must be",
+    "resnet\uff12\uff10_cifar": "no model is named",
     "resnet45_basic_cifar": "44, 50",
     "plain21_cifar": "20, 26",
     "wrn17_4_cifar": "16, 22",

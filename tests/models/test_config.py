@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 import keras_resnets as kr
@@ -24,6 +25,18 @@ def test_the_number_of_stages_can_be_replaced():
         kr.ResNetConfig(strides=(2, 2, 1)).replace(blocks=(1, 1), widths=(4, 8))
 
 
+def test_numpy_numbers_are_numbers():
+    config = kr.ResNetConfig(
+        blocks=np.array([1, 1]),
+        widths=(np.int64(4), 8),
+        classes=np.int32(3),
+        dropout=np.float32(0.5),
+        input_mean=np.ones(3),
+        input_std=np.ones(3),
+    )
+    assert config_from_dict(json.loads(config.to_json())) == config
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -44,7 +57,7 @@ ILLEGAL_FIELDS = {
     "classifier_activation": ["relu", 1],
     "pooling": ["mean", True],
     "blocks": [(), (0, 1), 3, "333", (1.5,), (1_000_000, 1, 1)],
-    "widths": [(16, 32), (0, 1, 2), 16],
+    "widths": [(16, 32), (0, 1, 2), 16, (10**30, 1, 1)],
     "strides": [(1, 2), (0, 1, 2)],
     "stem": ["big", None],
     "stem_width": [0, "16", True],
@@ -69,6 +82,7 @@ ILLEGAL_FIELDS = {
     "norm_groups": [0],
     "initializer": ["he"],
     "weight_decay": [-1e-4, float("inf")],
+    "decay": ["biases", None],
     "bn_momentum": [1.0],
     "bn_epsilon": [0],
     "output_stride": [3, 16, 0, "8"],
@@ -178,6 +192,8 @@ def test_unknown_fields_name_the_nearest():
         config_from_dict({"family": "resnet", "depth": 20})
     with pytest.raises(kr.ConfigError, match="`family`"):
         config_from_dict({"family": "vgg"})
+    with pytest.raises(kr.ConfigError, match="`family`"):
+        config_from_dict({"family": []})
     with pytest.raises(kr.ConfigError, match="must be a dict"):
         config_from_dict([1])
 

@@ -83,6 +83,8 @@ def test_parametric_constructors_pass_fields_on():
     [
         (lambda: kr.CifarResNet(21), "nearest legal: 20"),
         (lambda: kr.CifarResNet("20"), "`depth` must be a positive integer"),
+        (lambda: kr.CifarPreActResNet(164, "yes"), "`bottleneck` must be one of True, False, None"),
+        (lambda: kr.CifarDenseNet(100, 12, "no"), "`bottleneck` must be one of True, False"),
         (lambda: kr.CifarWideResNet(16, 0), "`width` must be a positive integer"),
         (lambda: kr.CifarWideResNet(16, 4, block="B(3)"), "`block` must be one of"),
         (lambda: kr.CifarWideResNet(16, 4, dropout=1.5), "`dropout` must be"),

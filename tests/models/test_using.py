@@ -25,7 +25,7 @@ def images(*shape):
 def test_feature_pyramid(name, options, shapes):
     model = small_model(name, include_top=False, input_shape=(64, 64, 3), **options)
     pyramid = kr.feature_pyramid(model)
-    extractor = keras.Model(model.inputs, pyramid)
+    extractor = keras.Model(model.input, pyramid)
     outputs = extractor(images(2, 64, 64, 3))
     assert {level: output.shape[1] for level, output in outputs.items()} == shapes
     last = list(pyramid)[-1]
@@ -105,17 +105,39 @@ def test_frozen_batch_norm_normalises_as_in_inference():
     assert not model.trainable_variables
 
 
-def test_freeze_thaws_what_lies_behind():
-    model = kr.freeze(small_model("resnet20_cifar"))
-    kr.freeze(model, through="stem")
-    assert all(layer.trainable for layer in model.layers if "_block" in layer.name)
-    assert not model.get_layer("stem_conv").trainable
+SEQUENCES = [
+    [("stage2", False), ("stem", True)],
+    [(None, True), ("stage1", True)],
+    [(None, False), ("stage2", True), ("stage1", False)],
+]
 
 
-@pytest.mark.parametrize("through", ["stage9", "stag2", "head"])
+@pytest.mark.parametrize("sequence", SEQUENCES)
+@pytest.mark.parametrize("reload", [False, True], ids=["built", "reloaded"])
+def test_only_the_last_call_counts(sequence, reload, tmp_path):
+    model = small_model("resnet20_b_cifar")
+    for through, batch_norm in sequence:
+        kr.freeze(model, through, batch_norm)
+        if reload:
+            model.save(tmp_path / "model.keras")
+            model = keras.saving.load_model(tmp_path / "model.keras")
+    once = kr.freeze(small_model("resnet20_b_cifar"), *sequence[-1])
+    trainable = [variable.path for variable in model.trainable_variables]
+    assert trainable == [variable.path for variable in once.trainable_variables]
+    assert 0 < len(trainable) < len(small_model("resnet20_b_cifar").trainable_variables)
+
+
+@pytest.mark.parametrize("through", ["stage9", "stag2", 3])
 def test_freeze_names_the_parts(through):
-    with pytest.raises(kr.ConfigError, match="its parts are stem, stage1, stage2, stage3"):
+    with pytest.raises(kr.ConfigError, match="the stages are stage1, stage2, stage3"):
         kr.freeze(small_model("resnet20_cifar"), through=through)
+
+
+@pytest.mark.parametrize("use", [kr.freeze, kr.feature_pyramid])
+def test_other_models_are_refused(use):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(kr.ConfigError, match=r"`model` must be a network of ours.*Sequential"):
+        use(other)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "se_resnet50", "densenet121", "resnetv2_50x1_bit"])

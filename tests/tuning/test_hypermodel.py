@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.cost import complexity
 from keras_resnets.training import TrainingSettings
-from keras_resnets.tuning import ResNetHyperModel, SearchSpace, hypermodel
+from keras_resnets.tuning import ResNetHyperModel, hypermodel
 
 SHAPE = (8, 8, 1)
 
@@ -53,16 +53,33 @@ def test_the_candidate_is_compiled_as_proposed(tiny_space):
     assert float(schedule(4 * 7)) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["RandomSearch", "BayesianOptimization", "Hyperband"])
+def test_a_stock_tuner_draws_within_the_budget(name, tmp_path):
+    model = ResNetHyperModel((32, 32, 3), 10, max_params=500_000)
+    length = {"max_epochs": 4} if name == "Hyperband" else {"max_trials": 12}
+    tuner = getattr(keras_tuner, name)(
+        model, objective="val_accuracy", directory=str(tmp_path), seed=1, **length
+    )
+    drawn = []
+    for number in range(12):
+        trial = tuner.oracle.create_trial(f"tuner{number}")
+        if trial.status != "RUNNING":
+            break
+        drawn.append(model.config(trial.hyperparameters))
+        assert complexity(drawn[-1]).trainable_params <= 500_000
+        tuner.oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5 + number / 100})
+        trial.status = "COMPLETED"
+        tuner.oracle.end_trial(trial)
+    assert len(set(drawn)) > 2
+
+
 def test_a_candidate_over_the_budget_fails_unbuilt(monkeypatch):
-    space = SearchSpace(blocks_per_stage=(1, 9))
-    smallest = ResNetHyperModel(SHAPE, 10, space=space)
-    hp = keras_tuner.HyperParameters()
-    smallest.declare_hyperparameters(hp)
-    limit = complexity(smallest.config(hp)).macs
-    bounded = ResNetHyperModel(SHAPE, 10, space=space, max_macs=limit)
-    bounded.build(hp)
+    bounded = ResNetHyperModel(SHAPE, 10, max_params=500_000)
     monkeypatch.setattr(hypermodel, "create_model", lambda config: pytest.fail("it was built"))
-    hp.values["blocks_per_stage"] = 9
+    monkeypatch.setattr(bounded, "_structures", bounded.space.structures())
+    hp = keras_tuner.HyperParameters()
+    bounded.declare_hyperparameters(hp)
+    hp.values["structure"] = "bottleneck post 3 48"
     with pytest.raises(keras_tuner.errors.FailedTrialError, match="refused unbuilt"):
         bounded.build(hp)
 

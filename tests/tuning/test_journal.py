@@ -53,6 +53,14 @@ def test_what_is_added_is_found_again(tmp_path):
     ]
 
 
+def test_where_all_failed_all_is_tried_again(tmp_path):
+    for trial_id in ("0", "1", "2"):
+        Journal(tmp_path).add(trial(trial_id, None, status="failed"))
+    assert len(Journal(tmp_path)) == 0
+    Journal(tmp_path).add(trial("3"))
+    assert len(Journal(tmp_path)) == 4
+
+
 def test_another_searchs_trial_is_refused(tmp_path):
     Journal(tmp_path).add(trial("0"))
     with pytest.raises(RunFolderError, match="another search"):
