@@ -30,7 +30,7 @@ _HEADINGS = (
     ("lr", "right"),
     ("params", "right"),
     ("MACs", "right"),
-    ("val acc", "right"),
+    ("accuracy", "right"),
     ("sec", "right"),
 )
 """Columns of the table and their sides; with one space between them it fits 80 characters."""

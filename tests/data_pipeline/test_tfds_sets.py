@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from keras_resnets.data import load_data
-from keras_resnets.errors import DataError, InputError
+from keras_resnets.errors import DataError, InputError, RunError
 
 
 class _Tiny(tfds.core.GeneratorBasedBuilder):
@@ -211,7 +211,6 @@ def test_the_data_folder_can_be_chosen(tmp_path):
         ("tiny_unsupervised", ["not for image classification", "supervised keys None"]),
         ("tiny_masks", ["not for image classification", "image, mask"]),
         ("tiny_table", ["not for image classification", "image, label"]),
-        ("tiny_broken", ["'tiny_broken' cannot be prepared: the server is on holiday"]),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(name, parts):
@@ -244,5 +243,6 @@ def test_what_is_not_for_classification_is_refused_before_it_is_prepared(tfds_di
 
 def test_a_failed_preparation_leaves_nothing_that_looks_prepared():
     for _ in range(2):
-        with pytest.raises(DataError, match="cannot be prepared"):
+        # No fault of the input: the same command may succeed later.
+        with pytest.raises(RunError, match=r"cannot be prepared .*: the server is on holiday$"):
             load_data("tiny_broken")
