@@ -217,6 +217,7 @@ def list_(pattern, sort, form, as_json, output):
     With parameters and multiply-adds of the network, and the error that its paper gives.
     """
     from keras_resnets.analysis.description import catalog_rows
+    from keras_resnets.files import csv_text
     from keras_resnets.models.catalog import list_models
 
     names = list_models(pattern)
@@ -226,7 +227,7 @@ def list_(pattern, sort, form, as_json, output):
     if as_json or form == "json":
         text = json.dumps(rows, indent=2)
     elif form == "csv":
-        text = _csv(rows)
+        text = csv_text(rows, list(rows[0])).rstrip("\n")
     else:
         text = _models_table(rows)
     _deliver(text, output)
@@ -243,17 +244,6 @@ def _models_table(rows) -> str:
         f"{line}  {error}".rstrip() for line, error in zip(table, ["error", *errors], strict=True)
     ]
     return "\n".join([*lines, "", "Any other legal depth or width resolves too: resnet38_cifar."])
-
-
-def _csv(rows) -> str:
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
 
 
 def _deliver(text: str, output: str | None) -> None:

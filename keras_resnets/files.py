@@ -1,6 +1,8 @@
 """Writing files so that an interruption never damages a good one: write beside, then rename."""
 
 import contextlib
+import csv
+import io
 import json
 import os
 import shutil
@@ -8,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "replacing_folder", "write_json", "write_text"]
+__all__ = ["csv_text", "replacing", "replacing_folder", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -73,3 +75,12 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write a JSON file whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def csv_text(rows: list[dict], columns) -> str:
+    """Return rows as a CSV text with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.errors import RunFolderError
-from keras_resnets.files import write_json, write_text
-from keras_resnets.training.results import csv_text
+from keras_resnets.files import csv_text, write_json, write_text
 
 __all__ = ["COLUMNS", "Journal", "ranked"]
 

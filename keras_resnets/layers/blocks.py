@@ -3,7 +3,14 @@
 import keras
 from keras import ops
 
-from keras_resnets.layers.geometry import EXPANSION, ConvSpec, branch_convolutions
+from keras_resnets.layers.geometry import (
+    ACTIVATION_ORDERS,
+    EXPANSION,
+    NORMALIZING_ORDERS,
+    PRE_ORDERS,
+    ConvSpec,
+    branch_convolutions,
+)
 from keras_resnets.layers.parts import Composite, convolution, normalization
 from keras_resnets.layers.resampling import (
     blur_pool,
@@ -15,7 +22,6 @@ from keras_resnets.layers.stochastic_depth import StochasticDepth
 from keras_resnets.layers.style import Style
 
 __all__ = [
-    "ACTIVATION_ORDERS",
     "SHORTCUT_KINDS",
     "BasicBlock",
     "BottleneckBlock",
@@ -23,7 +29,6 @@ __all__ = [
     "make_shortcut",
 ]
 
-ACTIVATION_ORDERS = ("post", "pre", "bn_after_addition", "relu_before_addition", "relu_only")
 PREACTIVATIONS = ("branch", "shared", "none")
 SHORTCUT_KINDS = ("identity", "pad", "pool_pad", "projection", "pool_projection", "none")
 
@@ -161,7 +166,7 @@ class ResidualBlock(Composite):
 
     @property
     def _activates_input(self):
-        return self.activation_order in ("pre", "relu_only") and self.preactivation != "none"
+        return self.activation_order in PRE_ORDERS and self.preactivation != "none"
 
     def _normalizes_behind(self, i):
         """Whether normalisation number i directly follows its convolution."""
@@ -387,7 +392,7 @@ class _NamedBlock(ResidualBlock):
         dtype = kwargs.get("dtype")
         _check("activation_order", activation_order, ACTIVATION_ORDERS)
         _check("stride_in", stride_in, ("1x1", "3x3"))
-        preactivates = activation_order in ("pre", "relu_only")
+        preactivates = activation_order in PRE_ORDERS
         if shortcut not in ("identity", "none"):
             kwargs.setdefault("preactivation", "shared" if preactivates else "branch")
         if not 0 <= survival <= 1:
@@ -405,7 +410,7 @@ class _NamedBlock(ResidualBlock):
                 shortcut,
                 EXPANSION[self.kind] * filters,
                 strides,
-                normalize=activation_order in ("post", "relu_before_addition"),
+                normalize=activation_order in NORMALIZING_ORDERS,
                 style=style,
                 data_format=data_format,
                 dtype=dtype,

@@ -5,7 +5,26 @@ Pure Python, so that a network's cost is known before Keras is imported.
 
 from typing import NamedTuple
 
-__all__ = ["EXPANSION", "KERNELS", "ConvSpec", "branch_convolutions", "squeezed_width"]
+__all__ = [
+    "ACTIVATION_ORDERS",
+    "EXPANSION",
+    "KERNELS",
+    "NORMALIZING_ORDERS",
+    "PRE_ORDERS",
+    "ConvSpec",
+    "branch_convolutions",
+    "squeezed_width",
+]
+
+ACTIVATION_ORDERS = ("post", "pre", "bn_after_addition", "relu_before_addition", "relu_only")
+"""The orders of He 2016, Fig. 4: ``post`` is (a) "original", ``bn_after_addition`` (b),
+``relu_before_addition`` (c), ``relu_only`` (d), ``pre`` (e) "full pre-activation"."""
+
+PRE_ORDERS = ("pre", "relu_only")
+"""The orders whose blocks activate their input."""
+
+NORMALIZING_ORDERS = ("post", "relu_before_addition")
+"""The orders in which a projection has a normalisation of its own."""
 
 KERNELS = {
     "basic": (3, 3),

@@ -17,7 +17,8 @@ _DOC = """Build {title}.
         weights: None for random weights, or the path of a ``.weights.h5`` file.
         input_tensor: Keras tensor to build upon, in the place of an input of its own.
         input_shape: Shape of one image in the order of `data_format`; height and width may be None.
-            By default 224 x 224 pixels of 3 channels with a classifier, any size without.
+            With a classifier the catalog's by default (224 x 224 pixels of 3 channels; ResNet-RS
+            has its own sizes), without one any size.
         pooling: Without a classifier: None (feature maps come out), ``"avg"`` or ``"max"``.
         classes: Number of classes.
         classifier_activation: Activation of the classifier, None for logits.

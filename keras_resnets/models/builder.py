@@ -11,7 +11,7 @@ from keras_resnets.errors import ConfigError
 from keras_resnets.layers.attention import SqueezeExcite
 from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
 from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
-from keras_resnets.layers.geometry import ConvSpec
+from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
 from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
 from keras_resnets.layers.parts import convolution, decay, normalization
 from keras_resnets.layers.resampling import BlurPool, SymmetricMaxPool, standardize_data_format
@@ -253,7 +253,7 @@ class _Builder:
             pool_size=spec.step.nominal,
             dilation=spec.step.before,
             antialias=self.config.antialias,
-            normalize=self.config.activation_order in ("post", "relu_before_addition"),
+            normalize=self.config.activation_order in NORMALIZING_ORDERS,
             style=self.style,
             **self.shared,
         )

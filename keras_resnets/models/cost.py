@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.layers.geometry import ConvSpec
+from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.densenet_config import DenseNetConfig, DenseSpec
@@ -402,7 +402,7 @@ class _Walk:
             strides = 1
         if spec.shortcut.endswith("projection"):
             tally.convolution(ConvSpec(1, spec.out_width, strides))
-            if config.activation_order in ("post", "relu_before_addition"):
+            if config.activation_order in NORMALIZING_ORDERS:
                 tally.normalize()
         else:
             tally.pad(spec.out_width, strides)

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.layers.geometry import (
+    ACTIVATION_ORDERS,
     EXPANSION,
     KERNELS,
+    PRE_ORDERS,
     ConvSpec,
     branch_convolutions,
     squeezed_width,
@@ -16,14 +18,7 @@ from keras_resnets.layers.geometry import (
 from keras_resnets.models.checks import block_counts, check, check_choice, disagree
 from keras_resnets.models.config import NetworkConfig, StageStep, stage_sequence
 
-__all__ = ["ACTIVATION_ORDERS", "SHORTCUTS", "BlockSpec", "ResNetConfig"]
-
-ACTIVATION_ORDERS = ("post", "pre", "bn_after_addition", "relu_before_addition", "relu_only")
-"""The orders of He 2016, Fig. 4: ``post`` is (a) "original", ``bn_after_addition`` (b),
-``relu_before_addition`` (c), ``relu_only`` (d), ``pre`` (e) "full pre-activation"."""
-
-PRE_ORDERS = ("pre", "relu_only")
-"""The orders whose blocks activate their input."""
+__all__ = ["SHORTCUTS", "BlockSpec", "ResNetConfig"]
 
 SHORTCUTS = {
     "A": "pad",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_resnets.data.load import ImageData
-from keras_resnets.files import replacing, write_text
+from keras_resnets.files import csv_text, replacing, write_text
 from keras_resnets.models.network import Network
 from keras_resnets.training.fit import HISTORY
 
-__all__ = ["accuracy", "csv_text", "write_history", "write_model"]
+__all__ = ["accuracy", "write_history", "write_model"]
 
 
 def write_model(model: Network, path: str | Path) -> None:
@@ -40,15 +38,6 @@ def accuracy(model: Network, data: ImageData, split: str) -> float:
         right += int((answers.argmax(-1) == labels.numpy()).sum())
         total += len(labels)
     return right / total
-
-
-def csv_text(rows: list[dict], columns) -> str:
-    """Return rows as a CSV text with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def write_history(history: list[dict], path: str | Path) -> None:

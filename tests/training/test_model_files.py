@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from keras_resnets import ResNetConfig, create_model
+from keras_resnets.files import csv_text
 from keras_resnets.training import TrainingSettings, train
 from keras_resnets.training.fit import HISTORY
-from keras_resnets.training.results import accuracy, csv_text, write_history, write_model
+from keras_resnets.training.results import accuracy, write_history, write_model
 
 VARIANTS = {
     "plain": {"shortcut": "none"},
