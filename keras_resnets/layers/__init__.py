@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "dense": ["DenseBlockLayer", "TransitionLayer"],
         "geometry": ["ConvSpec"],
         "merges": ["DropoutMerge", "GatedMerge", "ScaledMerge"],
+        "normalization": ["BatchNormalization"],
         "resampling": ["BlurPool", "SymmetricMaxPool"],
         "shortcuts": ["PadShortcut", "ProjectionShortcut"],
         "stochastic_depth": ["StochasticDepth"],

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_resnets.layers.backend import where_alive
 from keras_resnets.layers.geometry import (
     ACTIVATION_ORDERS,
     EXPANSION,
@@ -215,15 +216,30 @@ class ResidualBlock(Composite):
             x = self._activate(0, x, training)
             if self.preactivation == "shared":
                 inputs = x
-        x = self._branch(x, training)
-        if self.attention is not None:
-            x = self.attention(x)
-        if self.drop_branch is not None:
-            x = self.drop_branch(x, training=training)
-        x = self._join(inputs, x, training)
+        if self.drop_branch is not None and self.drop_branch.drops_whole_batches(training):
+            x = self._added_where_alive(inputs, x, training)
+        else:
+            x = self._branch(x, training)
+            if self.drop_branch is not None:
+                x = self.drop_branch(x, training=training)
+            x = self._join(inputs, self._shortcut(inputs, training), x)
         if self.activation_order == "bn_after_addition":
             x = self.normalizations[-1](x, training=training)
         return ops.relu(x) if self.activation_order in ("post", "bn_after_addition") else x
+
+    def _added_where_alive(self, inputs, x, training):
+        """The sum of shortcut and branch, where the branch's work is skipped if it is dropped."""
+        shortcut = self._shortcut(inputs, training)
+        return where_alive(
+            self.drop_branch.coin(),
+            lambda: self._join(inputs, shortcut, self._branch(x, training)),
+            lambda: (
+                shortcut
+                if self.merge is None
+                else self._join(inputs, shortcut, ops.zeros_like(shortcut))
+            ),
+            self,
+        )
 
     def _activate(self, i, x, training):
         """What comes in front of convolution number i."""
@@ -242,16 +258,20 @@ class ResidualBlock(Composite):
             x = conv(x)
             if self._normalizes_behind(i):
                 x = self.normalizations[i](x, training=training)
-        return ops.relu(x) if self.activation_order == "relu_before_addition" else x
+        if self.activation_order == "relu_before_addition":
+            x = ops.relu(x)
+        return x if self.attention is None else self.attention(x)
 
-    def _join(self, inputs, branch, training):
+    def _shortcut(self, inputs, training):
+        if isinstance(self.shortcut, str):
+            return inputs
+        if isinstance(self.shortcut, ProjectionShortcut):
+            return self.shortcut(inputs, training=training)
+        return self.shortcut(inputs)
+
+    def _join(self, inputs, shortcut, branch):
         if self.shortcut == "none":
             return branch
-        shortcut = inputs
-        if isinstance(self.shortcut, ProjectionShortcut):
-            shortcut = self.shortcut(inputs, training=training)
-        elif self.shortcut != "identity":
-            shortcut = self.shortcut(inputs)
         if self.merge is not None:
             return self.merge([inputs, shortcut, branch])
         return ops.add(shortcut, branch)

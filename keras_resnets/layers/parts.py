@@ -4,6 +4,7 @@ import keras
 
 from keras_resnets.layers.convolution import SymmetricConv2D, he_normal
 from keras_resnets.layers.geometry import ConvSpec
+from keras_resnets.layers.normalization import BatchNormalization
 from keras_resnets.layers.resampling import channel_axis
 from keras_resnets.layers.style import NORMALIZATIONS, Style
 
@@ -52,7 +53,7 @@ def normalization(style: Style, suffix, data_format, dtype, zero=False, prefix="
     }
     if style.normalization == "group":
         return keras.layers.GroupNormalization(groups=style.groups, **shared)
-    return keras.layers.BatchNormalization(momentum=style.momentum, **shared)
+    return BatchNormalization(momentum=style.momentum, **shared)
 
 
 class Composite(keras.layers.Layer):

@@ -15,6 +15,9 @@ class StochasticDepth(keras.layers.Layer):
         mode: ``"batch"``, the paper's form: one coin for the whole batch, the survivor is not
             scaled, and inference multiplies by `survival` (eq. 5). ``"sample"``, the modern form:
             one coin a sample, survivors are divided by `survival`, inference passes through.
+            A `ResidualBlock` skips the work of a branch that is dropped for the whole batch (not
+            outside a graph of TensorFlow's); the moving statistics inside stay as they are, as in
+            the authors' code.
         seed: Seed of the coins.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -59,11 +62,22 @@ class StochasticDepth(keras.layers.Layer):
         if self.survival == 0:
             return ops.zeros_like(inputs)
         count = 1 if self.mode == "batch" else ops.shape(inputs)[0]
-        shape = (count,) + (1,) * (len(inputs.shape) - 1)
-        # Drawn in float32: a coin in a 16-bit type would be biased by its rounding.
-        coin = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        alive = self._coins((count,) + (1,) * (len(inputs.shape) - 1))
         scale = 1.0 if self.mode == "batch" else 1.0 / self.survival
-        return inputs * ops.cast(ops.where(coin < self.survival, scale, 0.0), inputs.dtype)
+        return inputs * ops.cast(ops.where(alive, scale, 0.0), inputs.dtype)
+
+    def drops_whole_batches(self, training) -> bool:
+        """Return whether a branch need not be computed where `coin` says so."""
+        return bool(training) and self.mode == "batch" and 0 < self.survival < 1
+
+    def coin(self):
+        """Draw whether the batch's branch survives, as a scalar boolean tensor."""
+        return ops.reshape(self._coins((1,)), ())
+
+    def _coins(self, shape):
+        # Drawn in float32: a coin in a 16-bit type would be biased by its rounding.
+        draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        return draws < self.survival
 
     def compute_output_shape(self, input_shape):
         return input_shape

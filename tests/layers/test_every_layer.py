@@ -9,6 +9,7 @@ from checks import Inputs, check_layer
 from keras_resnets import layers
 from keras_resnets.layers import (
     BasicBlock,
+    BatchNormalization,
     BlurPool,
     BottleneckBlock,
     ConvSpec,
@@ -53,7 +54,7 @@ def case(kind, *arguments, parameters=0, inputs=4, reached=None, per_pixel_draws
     return Case(kind, make, parameters, inputs, reached, per_pixel_draws)
 
 
-FORMATLESS = (StochasticDepth, ScaledMerge, DropoutMerge)
+FORMATLESS = (StochasticDepth, ScaledMerge, DropoutMerge, BatchNormalization)
 
 TWO = (ConvSpec(3, 6), ConvSpec(3, 4))
 TWO_STRIDED = (ConvSpec(3, 6, 2), ConvSpec(3, 8))
@@ -134,6 +135,11 @@ CASES = {
     ),
     "projection, group norm": case(
         ProjectionShortcut, 8, style=STYLED["group norm"], parameters=4 * 8 + 2 * 8
+    ),
+    "norm": case(
+        BatchNormalization,
+        axis=lambda shared: 1 if shared["data_format"] == "channels_first" else -1,
+        parameters=4 * 4,
     ),
     "attention": case(SqueezeExcite, 0.5, parameters=ATTENTION),
     "attention, one unit": case(
@@ -226,7 +232,7 @@ CASES = {
     ),
     # Attention, drop, merge and dropout.
     "attentive": residual(attention=attention, parameters=KERNELS + POST + ATTENTION),
-    "dropped batch": residual(drop=drop("batch"), parameters=KERNELS + POST),
+    "dropped batch": residual(drop=drop("batch", 0.99), parameters=KERNELS + POST),
     "dropped sample": residual(
         drop=drop("sample"), attention=attention, parameters=KERNELS + POST + ATTENTION
     ),

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from checks import any_size, call, numpy, run
+from checks import any_size, call, numpy, run, weight_gradients
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_resnets import ResNetConfig
-from keras_resnets.layers import StochasticDepth
+from keras_resnets.layers import ConvSpec, ResidualBlock, ScaledMerge, StochasticDepth
 
 MODES = ("batch", "sample")
 X = np.random.default_rng(0).uniform(1, 2, (6, 2, 3, 4)).astype("float32")
@@ -121,3 +121,47 @@ def test_the_paper_expects_40_of_54_blocks():
     depths = [sum(survivors(layer, x)[0] for layer in layers) for _ in range(draws)]
     deviation = np.sqrt((chances * (1 - chances)).sum() / draws)
     assert np.mean(depths) == pytest.approx(40.25, abs=5 * deviation)
+
+
+@pytest.mark.parametrize("merge", [None, ScaledMerge(0.5, 2.0, name="merge")])
+def test_a_dropped_branch_is_left_alone(merge):
+    """Its statistics and its weights' gradients too; a living one is what it is without coins."""
+    x = np.random.default_rng(0).standard_normal((4, 6, 6, 4)).astype("float32")
+
+    def block(**options):
+        keras.utils.set_random_seed(7)
+        block = ResidualBlock([ConvSpec(3, 4), ConvSpec(3, 4)], merge=merge, **options)
+        block.build(x.shape)
+        return block
+
+    certain = block()
+    alive = run(certain, x, training=True)
+    dropped = np.maximum(x if merge is None else 0.5 * x, 0)
+    seen = set()
+    for seed in range(12):
+        random = block(drop=StochasticDepth(0.5, "batch", seed=seed, name="drop_branch"))
+        gradients = weight_gradients(random, x, training=True)
+        outputs = run(random, x, training=True)
+        survived = not np.allclose(outputs, dropped, atol=1e-6)
+        seen.add(survived)
+        np.testing.assert_allclose(outputs, alive if survived else dropped, rtol=1e-4, atol=1e-5)
+        assert all(gradient.any() == survived for gradient in gradients.values()), seed
+        for name, start in (("moving_mean", 0), ("moving_variance", 1)):
+            for weight in random.non_trainable_weights:
+                if weight.name == name:
+                    assert (numpy(weight) == start).all() != survived
+    assert seen == {True, False}
+
+
+@pytest.mark.tensorflow
+def test_a_dropped_branch_is_not_computed():
+    import tensorflow as tf
+
+    block = ResidualBlock(
+        [ConvSpec(3, 4)], drop=StochasticDepth(0.5, "batch", seed=1, name="drop_branch")
+    )
+    function = tf.function(lambda x: block(x, training=True))
+    graph = function.get_concrete_function(tf.TensorSpec((2, 4, 4, 4))).graph
+    outside = [op.type for op in graph.get_operations()]
+    assert "If" in outside
+    assert "Conv2D" not in outside
