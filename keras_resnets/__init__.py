@@ -27,7 +27,14 @@ _MODELS = [
     *_CONSTRUCTORS,
 ]
 
-__all__ = ["ConfigError", "InputError", "__version__", *_MODELS]
+__all__ = [
+    "ConfigError",
+    "InputError",
+    "__version__",
+    "compile_for",
+    "inference_function",
+    *_MODELS,
+]
 
 # The search lies beside this folder in a checkout and inside it once installed (see setup.py).
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -39,7 +46,9 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submodules=["analysis", "data", "errors", "export", "layers", "models", "training", "tuning"],
     submod_attrs={
         "errors": ["ConfigError", "InputError"],
+        "export": ["inference_function"],
         "models": _MODELS,
+        "training": ["compile_for"],
     },
 )
 

@@ -89,6 +89,18 @@ _DATA_OPTIONS = (
         help="Images a training step.",
     ),
     click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "float32", "mixed_bfloat16", "mixed_float16"]),
+        help="Dtype policy of training; auto takes what is fastest on the device.",
+    ),
+    click.option(
+        "--xla/--no-xla",
+        default=None,
+        help="Compile training by XLA.  [default: what is fastest on the device]",
+    ),
+    click.option(
         "--seed",
         default=0,
         show_default=True,
@@ -171,10 +183,11 @@ def search(dataset, run_dir, blocks_per_stage, widths, seed, **options):
 @_data_options
 @click.option("--epochs", default=30, show_default=True, type=click.IntRange(1))
 @click.option("--lr", "learning_rate", default=0.1, show_default=True, help="Peak learning rate.")
+@click.option(
+    "--profile", is_flag=True, help="Also write where a training step's time goes, profile.csv."
+)
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
-def train(
-    model, dataset, data_dir, image_size, flip, batch_size, seed, epochs, learning_rate, run_dir
-):
+def train(model, dataset, data_dir, image_size, flip, run_dir, profile, **options):
     """Train the network MODEL on a data set.
 
     Interrupted, the same command goes on where it was.
@@ -183,14 +196,12 @@ def train(
     from keras_resnets.training.settings import TrainingSettings
 
     model_config(model)
-    settings = TrainingSettings(
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
-    )
+    settings = TrainingSettings(**options)
     data = {"name": dataset, "data_dir": data_dir, "image_size": image_size, "flip": flip}
-    run_dir = run_dir or f"runs/train-{_slug(model)}-{_slug(dataset)}-seed{seed}"
+    run_dir = run_dir or f"runs/train-{_slug(model)}-{_slug(dataset)}-seed{settings.seed}"
     from keras_resnets.training.program import run_training  # after the checks: TensorFlow is slow
 
-    run_training(model, data, settings, run_dir, say=click.echo)
+    run_training(model, data, settings, run_dir, say=click.echo, profile=profile)
 
 
 @cli.command("list")

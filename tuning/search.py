@@ -15,7 +15,7 @@ import keras
 import keras_tuner
 
 from keras_resnets._version import __version__
-from keras_resnets.data.load import ImageData, load_data
+from keras_resnets.data.load import load_data
 from keras_resnets.errors import RunError
 from keras_resnets.export.saved_model import export_saved_model
 from keras_resnets.export.tflite import export_tflite
@@ -25,6 +25,7 @@ from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.run_folder import RunFolder
+from keras_resnets.training.execution import choose_execution
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.tuning.journal import Journal, ranked
 from keras_resnets.tuning.oracles import make_oracle, planned_trials
@@ -88,6 +89,7 @@ def search(
     """
     settings = settings or SearchSettings()
     folder = RunFolder(run_dir, "search", settings.to_dict())
+    execution = choose_execution(precision=settings.precision, xla=settings.xla)
     _keep_off_gpu()
     data = load_data(**settings.data)
     base = data.adapt(ResNetConfig())
@@ -96,7 +98,7 @@ def search(
         if (folder / "summary.json").is_file():
             return _finished(folder, say)
         folder.pin("data set", data.fingerprint)
-        _say_plan(say, settings, data, len(structures), folder)
+        _say_plan(say, settings, data, len(structures), folder, execution)
         with Worker(folder / "worker.log") as worker:
             worker.start()
             journal, refused = _run_trials(settings, base, folder, worker, say)
@@ -132,7 +134,7 @@ def _finished(folder: RunFolder, say) -> SearchResult:
     return SearchResult(folder.path, summary)
 
 
-def _say_plan(say, settings: SearchSettings, data: ImageData, fitting: int, folder) -> None:
+def _say_plan(say, settings: SearchSettings, data, fitting: int, folder, execution) -> None:
     shape = " x ".join(map(str, data.image_shape))
     sizes = ", ".join(f"{count:,} {split}" for split, count in data.sizes.items())
     limits = [
@@ -148,6 +150,7 @@ def _say_plan(say, settings: SearchSettings, data: ImageData, fitting: int, fold
     say(f"space   {limited if limits else f'{total} structures, of any cost'}")
     say(f"plan    {settings.tuner} search, {trials}{settings.epochs} epochs each")
     say(f"then    the winner, {settings.final_epochs} epochs; its exports, each verified")
+    say(f"device  {execution}")
     say(f"folder  {folder.path} (interrupted, the same command goes on)\n")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.training.settings import check_execution
 from keras_resnets.tuning.space import Budget, SearchSpace
 
 __all__ = ["SearchSettings"]
@@ -28,6 +29,8 @@ class SearchSettings:
         batch_size: Images a step.
         max_params: Most trainable parameters of a candidate.
         max_macs: Most multiply-adds of a candidate for one image.
+        precision: As for `TrainingSettings`, like the next one.
+        xla: See there.
         seed: Fixes proposals, weights, data order and augmentation.
         space: The choices.
 
@@ -46,6 +49,8 @@ class SearchSettings:
     batch_size: int = 64
     max_params: int | None = None
     max_macs: int | None = None
+    precision: str = "auto"
+    xla: bool | None = None
     seed: int = 0
     space: SearchSpace = field(default_factory=SearchSpace)
 
@@ -65,6 +70,7 @@ class SearchSettings:
                 "`tuner` must be 'random', 'hyperband' or 'bayesian'. "
                 f"Received: tuner={self.tuner!r}"
             )
+        check_execution(self.precision, self.xla)
         Budget(self.max_params, self.max_macs)
 
     @property

@@ -162,5 +162,7 @@ def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> Trai
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=values["learning_rate"],
+        precision=settings.precision,
+        xla=settings.xla,
         seed=settings.seed,
     )

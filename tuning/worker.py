@@ -150,7 +150,8 @@ def run_job(
     from keras_resnets.training.fit import prepare_device, train
     from keras_resnets.training.settings import TrainingSettings
 
-    prepare_device()
+    settings = TrainingSettings(**settings)
+    prepare_device(settings)
     keras.utils.clear_session()
     if start is not None and not Path(checkpoint).is_file():
         shutil.copy(Path(start).with_suffix(".json"), Path(checkpoint).with_suffix(".json"))
@@ -159,7 +160,7 @@ def run_job(
     result = train(
         config_from_dict(config),
         load_data(**data),
-        TrainingSettings(**settings),
+        settings,
         checkpoint=checkpoint,
         until=until,
         on_epoch=lambda row, _: emit(row),

@@ -38,6 +38,7 @@ def create_model(
     name: str | None = None,
     data_format: str | None = None,
     dtype: str | keras.DTypePolicy | None = None,
+    remat: str | None = None,
     **overrides,
 ) -> Network:
     """Build a network.
@@ -57,6 +58,9 @@ def create_model(
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         dtype: Dtype policy of the layers, ``"mixed_bfloat16"`` for example; Keras' default when
             None. The classifier computes in float32 at least.
+        remat: What training computes again in the backward pass instead of keeping it, to train
+            deeper networks or larger batches in the same memory: None, ``"block"`` or ``"stage"``
+            (see `Network.remat`).
         **overrides: Further fields of the configuration to change, ``dropout=0.3``.
 
     Returns:
@@ -90,6 +94,7 @@ def create_model(
     if weights is not None:
         _check_weights(weights)
     model = _Builder(config, data_format, dtype).build(name or default_name, input_tensor)
+    model.remat = remat
     if weights is not None:
         _load_weights(model, weights)
     return model

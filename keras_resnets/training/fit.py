@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from keras_resnets.files import replacing, write_json
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.network import Network
+from keras_resnets.training.execution import choose_execution, compile_for
 from keras_resnets.training.settings import TrainingSettings
 
 __all__ = ["TrainingResult", "compile_for_training", "prepare_device", "train"]
@@ -45,12 +47,21 @@ class TrainingResult:
         return sum(row["seconds"] for row in self.history)
 
 
-def prepare_device() -> str:
-    """Make TensorFlow's operations deterministic for the process; return what it runs on."""
+def prepare_device(settings: TrainingSettings | None = None) -> None:
+    """Make trainings deterministic for the process: TensorFlow's operations, or XLA's.
+
+    Keras runs nothing by XLA once TensorFlow's own determinism is on, so that where training is
+    compiled XLA's takes its place.
+    """
     import tensorflow as tf
 
-    tf.config.experimental.enable_op_determinism()
-    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    settings = settings or TrainingSettings()
+    execution = choose_execution(precision=settings.precision, xla=settings.xla)
+    if not execution.jit_compile:
+        tf.config.experimental.enable_op_determinism()
+    elif execution.device != "CPU":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
 def compile_for_training(
@@ -58,25 +69,25 @@ def compile_for_training(
 ) -> None:
     """Compile `model` as `settings` say, for epochs of `steps` steps.
 
-    The learning rate follows the settings' warm-up and cosine; without `steps` it is constant.
-
-    On a CPU without XLA, which makes training there about twice slower; on a GPU as Keras decides.
+    The learning rate follows the settings' warm-up and cosine; without `steps` it is constant. XLA
+    and the steps a call are the settings', or what is fastest on the device.
     """
-    import tensorflow as tf
-
     optimizer = keras.optimizers.SGD(
         float(settings.learning_rate) if steps is None else _schedule(settings, steps),
         momentum=float(settings.momentum),
         nesterov=settings.momentum > 0,
         weight_decay=settings.weight_decay or None,
     )
-    model.compile(
+    compile_for(
+        model,
         optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(
             from_logits=model.config.classifier_activation in (None, "linear")
         ),
         metrics=["accuracy"],
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        steps_per_epoch=steps,
+        jit_compile="auto" if settings.xla is None else settings.xla,
+        say=None,
     )
 
 
@@ -127,8 +138,10 @@ def train(
     if checkpoint is not None and Path(checkpoint).is_file():
         model, history = _load_checkpoint(Path(checkpoint), steps)
     else:
+        execution = choose_execution(precision=settings.precision, xla=settings.xla)
         # Decay is the settings' here: both would count it twice.
-        model, history = create_model(config.replace(weight_decay=0.0)), []
+        model = create_model(config.replace(weight_decay=0.0), dtype=execution.dtype)
+        history = []
         compile_for_training(model, settings, steps)
     log = _Log(history, checkpoint, on_epoch)
     coins = _Coins(settings.seed)

@@ -13,6 +13,7 @@ from keras_resnets.files import write_json, write_text
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
+from keras_resnets.training.execution import choose_execution
 from keras_resnets.training.fit import prepare_device, train
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingSettings
@@ -26,6 +27,7 @@ def run_training(
     settings: TrainingSettings,
     run_dir: str | Path,
     say: Callable[[str], None] = print,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """Train a named network on a data set; go on where an interrupted run ended.
 
@@ -35,6 +37,7 @@ def run_training(
         settings: How to train.
         run_dir: Folder for ``model.keras``, ``config.json``, ``history.csv`` and ``summary.json``.
         say: Called with every line of progress.
+        profile: Whether to measure first where a training step's time goes, into ``profile.csv``.
 
     Returns:
         The summary, as ``summary.json`` holds it.
@@ -57,12 +60,19 @@ def run_training(
             say(f"{folder.path} is finished")
             return json.loads((folder / "summary.json").read_text())
         folder.pin("data set", images.fingerprint)
-        device = prepare_device()
+        prepare_device(settings)
+        execution = choose_execution(
+            images.steps_per_epoch(settings.batch_size),
+            precision=settings.precision,
+            xla=settings.xla,
+        )
         say(
             f"{model} ({cost.trainable_params:,} parameters, {cost.macs:,} MACs) on {images.name}: "
-            f"{settings.epochs} epochs of {images.sizes['train']} images on the {device}, "
-            f"into {folder.path}"
+            f"{settings.epochs} epochs of {images.sizes['train']} images, into {folder.path}"
         )
+        say(f"on {execution}")
+        if profile:
+            _profile(config, images, settings, folder / "profile.csv", say)
         result = train(
             config,
             images,
@@ -93,6 +103,15 @@ def run_training(
             (folder / name).unlink(missing_ok=True)
         say(f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}")
         return summary
+
+
+def _profile(config, images, settings, path, say) -> None:
+    from keras_resnets.training.profiling import profile_training
+
+    profile = profile_training(config, images, settings)
+    profile.write(path)
+    for line in profile.lines():
+        say(line)
 
 
 def epoch_line(row, history, settings: TrainingSettings, images) -> str:

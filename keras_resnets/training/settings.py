@@ -9,7 +9,19 @@ from typing import Any
 
 from keras_resnets.errors import ConfigError
 
-__all__ = ["TrainingSettings"]
+__all__ = ["PRECISIONS", "TrainingSettings", "check_execution"]
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
+
+def check_execution(precision: str, xla: bool | None) -> None:
+    """Raise `ConfigError` for a precision that is unknown or an `xla` that is no choice."""
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}"
+        )
+    if xla is not None and not isinstance(xla, bool):
+        raise ConfigError(f"`xla` must be None or a bool. Received: xla={xla!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +36,9 @@ class TrainingSettings:
         weight_decay: Decoupled weight decay of all weights, relative to the learning rate.
         warmup: Part of the steps in which the learning rate rises from zero.
         augment: Whether images are shifted, and mirrored where the data set allows it.
+        precision: Dtype policy to train under, ``"auto"`` for what is fastest on the device
+            (float32 on a CPU, see `choose_execution`).
+        xla: Whether XLA compiles the training steps, None for what is fastest on the device.
         seed: Fixes the weights, the order of the data, the augmentation and stochastic depth.
 
     Raises:
@@ -41,6 +56,8 @@ class TrainingSettings:
     weight_decay: float = 5e-4
     warmup: float = 0.15
     augment: bool = True
+    precision: str = "auto"
+    xla: bool | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -55,6 +72,7 @@ class TrainingSettings:
         )
         if not isinstance(self.augment, bool):
             raise ConfigError(f"`augment` must be a bool. Received: augment={self.augment!r}")
+        check_execution(self.precision, self.xla)
         for name, expected, legal in checks:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not legal(value):

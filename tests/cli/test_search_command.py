@@ -73,6 +73,7 @@ def test_it_says_what_it_will_do_and_how_far_it_is(searched):
             r"space +\d of 8 structures within 190,000 MACs",
             "plan +random search, 3 trials",
             "then +the winner, 2 epochs",
+            "device +CPU: no XLA, float32, channels_last, 1 step per call",
             "folder +run .*same command goes on",
         ),
         strict=False,

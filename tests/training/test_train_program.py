@@ -14,7 +14,7 @@ import pytest
 
 from keras_resnets import config_from_dict, model_config
 from keras_resnets.errors import ConfigError, DataError, InputError, RunFolderError
-from keras_resnets.training import TrainingSettings
+from keras_resnets.training import TrainingSettings, choose_execution
 from keras_resnets.training.fit import HISTORY
 from keras_resnets.training.program import clock, run_training
 
@@ -76,10 +76,11 @@ def test_it_learns(finished):
 
 def test_it_says_what_it_does(finished):
     folder, summary, lines = finished
-    assert len(lines) == 1 + SETTINGS.epochs + 1
+    assert len(lines) == 2 + SETTINGS.epochs + 1
     for part in (MODEL, f"{summary['params']:,} parameters", "keras_resnets_digits", "6 epochs"):
         assert part in lines[0]
-    for number, line in enumerate(lines[1:-1], start=1):
+    assert lines[1] == f"on {choose_execution()}"
+    for number, line in enumerate(lines[2:-1], start=1):
         assert line.startswith(f"epoch {number}/6  loss ")
         assert line.endswith(" left")
     assert f"{summary['test_accuracy']:.2%}" in lines[-1]

@@ -22,6 +22,12 @@ NAN = math.nan
         ("warmup", (-0.1, 1, NAN), "a number in [0, 1)"),
         ("seed", (-1, 2**31, 0.5, "0"), "an integer in [0, 2**31)"),
         ("augment", (1, "no", None), "a bool"),
+        ("xla", (1, "no"), "None or a bool"),
+        (
+            "precision",
+            ("float16", None, 16),
+            "one of auto, float32, mixed_bfloat16, mixed_float16",
+        ),
     ],
 )
 def test_an_illegal_value_is_named(name, values, expected):
@@ -38,6 +44,7 @@ def test_an_illegal_value_is_named(name, values, expected):
         {"epochs": 1, "batch_size": 1},
         {"learning_rate": 1e-9, "momentum": 0, "weight_decay": 0, "warmup": 0},
         {"seed": 2**31 - 1, "augment": False, "warmup": 0.99},
+        {"precision": "mixed_bfloat16", "xla": True},
     ],
 )
 def test_legal_values_survive_json(changes):
