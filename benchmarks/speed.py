@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks import machine, report
-from benchmarks.grid import MEASURES, NETWORKS, Network, find_network
+from benchmarks.grid import INFERENCE, MEASURES, NETWORKS, Network, find_network
 from benchmarks.sides import LIBRARIES, OURS, SIDES
 from benchmarks.worker import Worker
 from keras_resnets.errors import InputError
@@ -106,6 +106,7 @@ def measure_network(run: Run, network: Network) -> list[dict]:
     """Measure one network on all sides; return the rows."""
     rows: list[dict] = []
     workers: dict = {}
+    trained = False
     try:
         for side in run.sides:
             reason = _start(run, network, side, workers)
@@ -113,8 +114,13 @@ def measure_network(run: Run, network: Network) -> list[dict]:
                 rows.append(report.absent(network, side, reason))
                 run.tick(side, run.samples(side))
         for measure in run.measures:
+            if trained and measure in INFERENCE:
+                # The memory of all sides' trainings together is not given back otherwise.
+                _restart(run, network, workers)
+                trained = False
             if measure != "memory":
                 rows += _measure(run, network, measure, workers)
+                trained |= measure not in INFERENCE
     finally:
         for worker in workers.values():
             worker.stop()
@@ -122,6 +128,12 @@ def measure_network(run: Run, network: Network) -> list[dict]:
         fresh = {s: FreshWorker(lambda s=s: run.worker(s, network)) for s in workers}
         rows += _measure(run, network, "memory", fresh)
     return rows
+
+
+def _restart(run, network, workers) -> None:
+    for side, worker in workers.items():
+        worker.stop()
+        workers[side] = run.worker(side, network)
 
 
 def _start(run, network, side, workers) -> str:

@@ -110,12 +110,15 @@ class Bench:
     def sample(self, measure: str) -> dict:
         """Return one sample of a measure; the first, which compiles, finds the repetitions."""
         self.note = ""
+        if measure != "device":
+            self._start()
         if measure in ("start", "device", "memory", "first_step"):
             return {"value": getattr(self, measure)(), "note": self.note}
         name, count = ("infer", int(measure[5:])) if measure[5:].isdigit() else (measure, None)
         take = getattr(self, name) if count is None else lambda n: self.infer(n, count)
         if measure not in self.counts:
             self.state.clear()  # an earlier measure's models
+            self.side.tidy()
             take(1)
             self.counts[measure] = max(1, math.ceil(AT_LEAST / take(1)))
         times = self.counts[measure]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import os
 import time
 from collections.abc import Callable
 
@@ -10,18 +10,20 @@ import keras
 import numpy as np
 
 from keras_resnets.errors import InputError
+from keras_resnets.export.tflite import convert_to_tflite
+from keras_resnets.models.network import Network
 
 __all__ = ["RUNTIMES", "InferenceFunction", "inference_function"]
 
-RUNTIMES = ("auto", "graph", "frozen", "xla")
+RUNTIMES = ("auto", "graph", "frozen", "xla", "litert")
 
 
 class InferenceFunction:
     """A model's inference, compiled; made by `inference_function`.
 
     Attributes:
-        runtime: How it runs: ``"graph"``, ``"frozen"`` or ``"xla"``.
-        seconds: Median seconds of a batch of what was tried, by runtime; empty if nothing was.
+        runtime: How it runs: ``"graph"``, ``"frozen"``, ``"xla"`` or ``"litert"``.
+        seconds: Least seconds of a batch of what was tried, by runtime; empty if nothing was.
 
     Call arguments:
         images: Batch in the model's input shape and type.
@@ -56,9 +58,11 @@ def inference_function(
         batch_size: Images a call, if it is always the same; the function then takes no other.
         runtime: ``"graph"``, a TensorFlow graph; ``"frozen"``, one with the weights as constants,
             so that normalisations fold into the convolutions once and oneDNN reorders weights once;
-            ``"xla"``, compiled by XLA; ``"auto"``, whichever of them is the fastest: with a
-            `batch_size`, all are timed on a batch of zeros, which takes seconds; without, XLA on a
-            GPU and the frozen graph on a CPU. On JAX, XLA it is.
+            ``"xla"``, compiled by XLA; ``"litert"``, converted to TFLite and run on the CPU by
+            LiteRT in this process (it needs a `batch_size`, and channels last); ``"auto"``,
+            whichever of them is the fastest: with a `batch_size`, all that compute with the model's
+            precision are timed on a batch of zeros, which takes seconds; without, XLA on a GPU and
+            the frozen graph on a CPU. On JAX, XLA it is.
 
     Raises:
         InputError: An argument is illegal.
@@ -82,12 +86,18 @@ def inference_function(
     if keras.backend.backend() == "jax":
         return _jax_function(model, runtime)
     signature = _signature(model, batch_size)
+    if runtime == "litert" and None in signature.shape:
+        raise InputError(
+            "`runtime`='litert' needs a `batch_size` and a model of a fixed image size. "
+            f"Received: batch_size={batch_size}, model for {tuple(signature.shape)}"
+        )
     if runtime != "auto":
         return InferenceFunction(_MAKERS[runtime](model, signature), runtime, {})
     if None in signature.shape:
         runtime = "xla" if _has_gpu() else "frozen"
         return InferenceFunction(_MAKERS[runtime](model, signature), runtime, {})
-    functions = {name: make(model, signature) for name, make in _MAKERS.items()}
+    names = [name for name in _MAKERS if name != "litert" or _litert_competes(model)]
+    functions = {name: _MAKERS[name](model, signature) for name in names}
     seconds = _time(functions, np.zeros(signature.shape, signature.dtype.as_numpy_dtype))
     fastest = min(seconds, key=seconds.get)
     return InferenceFunction(functions[fastest], fastest, seconds)
@@ -135,17 +145,49 @@ def _xla(model, signature):
     )
 
 
+def _litert(model, signature):
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    interpreter = Interpreter(model_content=convert_to_tflite(model), num_threads=threads)
+    (entry,) = interpreter.get_input_details()
+    interpreter.resize_tensor_input(entry["index"], signature.shape)
+    interpreter.allocate_tensors()
+    (end,) = interpreter.get_output_details()
+
+    def run(images):
+        interpreter.set_tensor(entry["index"], np.asarray(images, entry["dtype"]))
+        interpreter.invoke()
+        return tf.convert_to_tensor(interpreter.get_tensor(end["index"]))
+
+    return run
+
+
+def _litert_competes(model) -> bool:
+    """Return whether LiteRT would run the same computation on the same device."""
+    return (
+        isinstance(model, Network)
+        and not _has_gpu()
+        and all(layer.compute_dtype == "float32" for layer in model.layers)
+        and all(getattr(x, "data_format", "") != "channels_first" for x in model.layers)
+    )
+
+
 def _tensor(images, dtype):
     import tensorflow as tf
 
     return tf.convert_to_tensor(images, dtype)
 
 
-_MAKERS = {"graph": _graph, "frozen": _frozen, "xla": _xla}
+_MAKERS = {"graph": _graph, "frozen": _frozen, "xla": _xla, "litert": _litert}
 
 
 def _time(functions, batch, rounds=7) -> dict[str, float]:
-    """Return the median seconds of each function, called in turns; the first call is left out."""
+    """Return the least seconds of each function, called in turns; the first calls are left out.
+
+    The least, since what another runtime's threads still do slows the next one, and never speeds.
+    """
     import tensorflow as tf
 
     batch = tf.constant(batch)
@@ -156,7 +198,7 @@ def _time(functions, batch, rounds=7) -> dict[str, float]:
             np.asarray(function(batch))
             if number >= 2:
                 seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return {name: min(values) for name, values in seconds.items()}
 
 
 def _jax_function(model, runtime):

@@ -52,6 +52,16 @@ def export_tflite(model: keras.Model, path: str | Path, images) -> Verification:
     return Verification(**{**vars(result), "path": str(path)})
 
 
+def convert_to_tflite(model: keras.Model) -> bytes:
+    """Return a model as the bytes of a TFLite file; one under a 16-bit policy as its float32 twin.
+
+    Raises:
+        InputError: The model is channels first, or under a 16-bit policy and none of ours.
+    """
+    refuse_channels_first(model)
+    return _convert(_float32_twin(model))
+
+
 def _convert(model: keras.Model) -> bytes:
     import tensorflow as tf
 

@@ -50,6 +50,9 @@ class FakeSide:
     exact = True
     folder = Path("nowhere")
 
+    def tidy(self):
+        pass
+
     def start(self):
         pass
 

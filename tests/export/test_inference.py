@@ -1,5 +1,7 @@
 """Functions made for inference answer what the model answers."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from small_networks import small_config
 import keras_resnets as kr
 from keras_resnets.errors import InputError
 from keras_resnets.export import inference_function
+from keras_resnets.export.inference import RUNTIMES
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +29,17 @@ def images(network, count):
     return np.random.default_rng(1).standard_normal((count, *network.input_shape[1:]), "float32")
 
 
-@pytest.mark.parametrize("runtime", ["graph", "frozen", "xla", "auto"])
-@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize(
+    "runtime, batch_size",
+    [*itertools.product(["graph", "frozen", "xla", "auto"], [None, 2]), ("litert", 2)],
+)
 def test_answers_are_the_models(network, runtime, batch_size):
     function = inference_function(network, batch_size, runtime)
     batch = images(network, 2)
     expected = np.asarray(network(batch, training=False))
     np.testing.assert_allclose(np.asarray(function(batch)), expected, rtol=1e-4, atol=1e-5)
-    assert function.runtime in ("graph", "frozen", "xla") if runtime == "auto" else runtime
+    assert function.runtime == runtime or (runtime == "auto" and function.runtime in RUNTIMES)
+    assert type(function(batch)) is type(network(batch))
 
 
 def test_any_batch_size_where_none_is_given(network):
@@ -43,7 +49,7 @@ def test_any_batch_size_where_none_is_given(network):
 
 def test_the_fastest_is_chosen(network):
     function = inference_function(network, 1)
-    assert set(function.seconds) == {"graph", "frozen", "xla"}
+    assert set(function.seconds) == {"graph", "frozen", "xla", "litert"}
     assert function.seconds[function.runtime] == min(function.seconds.values())
 
 
@@ -66,7 +72,8 @@ def test_frozen_weights_do_not_follow_a_training(network):
         ({"batch_size": 0}, "`batch_size` must be None or a positive integer"),
         ({"batch_size": True}, "`batch_size` must be"),
         ({"batch_size": 1.5}, "`batch_size` must be"),
-        ({"runtime": "fast"}, "`runtime` must be one of auto, graph, frozen, xla"),
+        ({"runtime": "fast"}, "`runtime` must be one of auto, graph, frozen, xla, litert"),
+        ({"runtime": "litert"}, "`runtime`='litert' needs a `batch_size`"),
     ],
 )
 def test_wrong_arguments_are_refused(network, arguments, message):
@@ -79,11 +86,16 @@ def test_what_is_no_model_is_refused():
         inference_function("resnet20_cifar")
 
 
-def operations(folder_or_function):
+def test_another_precision_is_no_competitor():
+    model = kr.create_model(small_config("resnet20_cifar"), dtype="mixed_bfloat16")
+    assert "litert" not in inference_function(model, 1).seconds
+
+
+def operations(run):
     """Count the operations that TensorFlow runs, after its graph optimiser, by type."""
     from keras_resnets.training.profiling import operation_times
 
-    return {row.operation: row.calls for row in operation_times(folder_or_function)}
+    return {row.operation: row.calls for row in operation_times(run)}
 
 
 @pytest.mark.parametrize("runtime", ["graph", "frozen"])
