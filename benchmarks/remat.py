@@ -16,7 +16,11 @@ from pathlib import Path
 
 import click
 
-CASES = {"preact_resnet1001_cifar": 8, "densenet_bc_250_24_cifar": 4}
+CASES = {
+    "preact_resnet164_cifar": 32,
+    "preact_resnet1001_cifar": 8,
+    "densenet_bc_250_24_cifar": 4,
+}
 """Networks, and the images of a step that everything is compared with."""
 
 FIELDS = ("network", "remat", "batch", "peak_mb", "step_seconds", "first_step_seconds")

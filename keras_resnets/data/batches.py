@@ -75,7 +75,15 @@ def augment(images, seed, flip, padding):
 
     Returns:
         Images of the same shape and type.
+
+    Raises:
+        ValueError: `padding` is not less than a side.
     """
+    if padding >= min(images.shape[1:3]):
+        raise ValueError(
+            "`padding` must be less than the images' sides. "
+            f"Received: padding={padding} for images of {images.shape[1]} x {images.shape[2]}"
+        )
     batch, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
     flip_seed, row_seed, column_seed = tf.unstack(tf.random.split(seed, 3))
     rows = _shifted(row_seed, batch, height, padding)

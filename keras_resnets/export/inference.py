@@ -32,13 +32,22 @@ class InferenceFunction:
         The backend's tensor of outputs.
     """
 
-    def __init__(self, function: Callable, runtime: str, seconds: dict[str, float]):
+    def __init__(self, function: Callable, shape, runtime: str, seconds: dict[str, float]):
         self._function = function
+        self._shape = tuple(shape)
         self.runtime = runtime
         self.seconds = seconds
 
     def __call__(self, images):
-        """Return the outputs for a batch."""
+        """Return the outputs for a batch.
+
+        Raises:
+            InputError: The images have another shape than the function was made for.
+        """
+        given = tuple(np.shape(images))
+        known = zip(self._shape, given, strict=False)
+        if len(given) != len(self._shape) or any(size not in (None, n) for size, n in known):
+            raise InputError(f"`images` must be of shape {self._shape}. Received: shape {given}")
         return self._function(images)
 
     def __repr__(self):
@@ -50,11 +59,12 @@ def inference_function(
 ) -> InferenceFunction:
     """Return a function that computes a model's inference as fast as its framework can.
 
-    The weights are those that the model has now: what the frozen function computes does not follow
-    a later training.
+    The weights are those that the model has now. Whether the function follows a later training is
+    the runtime's: ``"graph"`` and ``"xla"`` do on TensorFlow, ``"frozen"`` and ``"litert"`` do not.
+    Make it anew after a training.
 
     Args:
-        model: The model.
+        model: A functional model of one input and one output.
         batch_size: Images a call, if it is always the same; the function then takes no other.
         runtime: ``"graph"``, a TensorFlow graph; ``"frozen"``, one with the weights as constants,
             so that normalisations fold into the convolutions once and oneDNN reorders weights once;
@@ -83,40 +93,47 @@ def inference_function(
         raise InputError(
             f"`runtime` must be one of {', '.join(RUNTIMES)}. Received: runtime={runtime!r}"
         )
+    shape = _shape(model, batch_size)
     if keras.backend.backend() == "jax":
-        return _jax_function(model, runtime)
-    signature = _signature(model, batch_size)
+        return _jax_function(model, shape, runtime)
+    signature = _signature(model, shape)
     if runtime == "litert" and None in signature.shape:
         raise InputError(
             "`runtime`='litert' needs a `batch_size` and a model of a fixed image size. "
             f"Received: batch_size={batch_size}, model for {tuple(signature.shape)}"
         )
     if runtime != "auto":
-        return InferenceFunction(_MAKERS[runtime](model, signature), runtime, {})
+        return InferenceFunction(_MAKERS[runtime](model, signature), shape, runtime, {})
     if None in signature.shape:
         runtime = "xla" if _has_gpu() else "frozen"
-        return InferenceFunction(_MAKERS[runtime](model, signature), runtime, {})
+        return InferenceFunction(_MAKERS[runtime](model, signature), shape, runtime, {})
     names = [name for name in _MAKERS if name != "litert" or _litert_competes(model)]
     functions = {name: _MAKERS[name](model, signature) for name in names}
     seconds = _time(functions, np.zeros(signature.shape, signature.dtype.as_numpy_dtype))
     fastest = min(seconds, key=seconds.get)
-    return InferenceFunction(functions[fastest], fastest, seconds)
+    return InferenceFunction(functions[fastest], shape, fastest, seconds)
 
 
-def _signature(model, batch_size):
+def _shape(model, batch_size) -> tuple:
+    """Return the shape of a batch."""
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs or len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            "`model` must be a functional model of one input and one output. Received: "
+            f"model {model.name!r} with {len(inputs or ())} inputs and {len(outputs or ())} outputs"
+        )
+    return (batch_size, *inputs[0].shape[1:])
+
+
+def _signature(model, shape):
     import tensorflow as tf
 
-    if len(model.inputs) != 1:
-        raise InputError(f"`model` must have one input. Received: {len(model.inputs)} inputs")
-    (entry,) = model.inputs
-    return tf.TensorSpec((batch_size, *entry.shape[1:]), entry.dtype)
+    return tf.TensorSpec(shape, model.inputs[0].dtype)
 
 
 def _graph(model, signature):
-    import tensorflow as tf
-
-    function = tf.function(lambda images: model(images, training=False))
-    return function.get_concrete_function(signature)
+    function = _concrete(model, signature)
+    return lambda images: function(_tensor(images, signature))
 
 
 def _frozen(model, signature):
@@ -125,11 +142,10 @@ def _frozen(model, signature):
         convert_variables_to_constants_v2,
     )
 
-    function = convert_variables_to_constants_v2(_graph(model, signature))
-    dtype = signature.dtype
+    function = convert_variables_to_constants_v2(_concrete(model, signature))
 
     def run(images):
-        (outputs,) = function(_tensor(images, dtype))
+        (outputs,) = function(_tensor(images, signature))
         return outputs
 
     return run
@@ -138,11 +154,27 @@ def _frozen(model, signature):
 def _xla(model, signature):
     import tensorflow as tf
 
-    return tf.function(
+    function = tf.function(
         lambda images: model(images, training=False),
         input_signature=[signature],
         jit_compile=True,
     )
+    return lambda images: function(_tensor(images, signature))
+
+
+def _concrete(model, signature):
+    import tensorflow as tf
+
+    function = tf.function(lambda images: model(images, training=False))
+    return function.get_concrete_function(signature)
+
+
+def _tensor(images, signature):
+    import tensorflow as tf
+
+    if not tf.is_tensor(images):
+        images = np.asarray(images, signature.dtype.as_numpy_dtype)
+    return tf.convert_to_tensor(images)
 
 
 def _litert(model, signature):
@@ -174,12 +206,6 @@ def _litert_competes(model) -> bool:
     )
 
 
-def _tensor(images, dtype):
-    import tensorflow as tf
-
-    return tf.convert_to_tensor(images, dtype)
-
-
 _MAKERS = {"graph": _graph, "frozen": _frozen, "xla": _xla, "litert": _litert}
 
 
@@ -201,7 +227,7 @@ def _time(functions, batch, rounds=7) -> dict[str, float]:
     return {name: min(values) for name, values in seconds.items()}
 
 
-def _jax_function(model, runtime):
+def _jax_function(model, shape, runtime):
     import jax
 
     if runtime not in ("auto", "xla"):
@@ -211,10 +237,10 @@ def _jax_function(model, runtime):
         [weight.value for weight in model.non_trainable_variables],
     )
     compiled = jax.jit(lambda *args: model.stateless_call(*args, training=False)[0])
-    return InferenceFunction(lambda images: compiled(*weights, images), "xla", {})
+    return InferenceFunction(lambda images: compiled(*weights, images), shape, "xla", {})
 
 
 def _has_gpu() -> bool:
     import tensorflow as tf
 
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(tf.config.get_visible_devices("GPU"))

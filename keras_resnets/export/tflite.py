@@ -15,7 +15,7 @@ from keras_resnets.files import replacing
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.network import Network
 
-__all__ = ["export_tflite", "run_tflite"]
+__all__ = ["convert_to_tflite", "export_tflite", "run_tflite"]
 
 
 def export_tflite(model: keras.Model, path: str | Path, images) -> Verification:

@@ -85,8 +85,11 @@ def has_fused_batch_norm(dtype, data_format: str, of_batch: bool) -> bool:
         return False
     if keras.backend.standardize_dtype(dtype) not in ("float32", "bfloat16", "float16"):
         return False
-    # XLA's E[x^2] - E[x]^2 has lost the variance at a mean of 100 deviations (1 % wrong).
-    return not (of_batch and _in_xla())
+    if of_batch:
+        # XLA's E[x^2] - E[x]^2 has lost the variance at a mean of 100 deviations (1 % wrong).
+        return not _in_xla()
+    # Of the GPU's kernel for given statistics no gradient is deterministic: TensorFlow refuses.
+    return not (_has_gpu() and _is_deterministic())
 
 
 def fused_batch_norm(
@@ -231,11 +234,17 @@ def _in_xla() -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-@functools.cache
 def _has_gpu() -> bool:
     import tensorflow as tf
 
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def _is_deterministic() -> bool:
+    # As Keras asks it; TensorFlow has no public way.
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
+    return is_op_determinism_enabled()
 
 
 @functools.cache

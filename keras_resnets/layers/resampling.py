@@ -56,8 +56,8 @@ def _slice(inputs, axis, start, step=1):
 def subsample(inputs, strides: int, data_format: str):
     """Keep every `strides`-th row and column, from the first.
 
-    By the average of a single pixel, which is that pixel: TensorFlow's strided slice takes 15 times
-    as long on a CPU, forward and backward (``python -m benchmarks.kernels``).
+    By the average of a single pixel, which is that pixel: TensorFlow's strided slice takes 5 to 10
+    times as long on a CPU, forward and backward (``python -m benchmarks.kernels``).
     """
     if strides == 1:
         return inputs

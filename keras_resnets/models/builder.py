@@ -67,7 +67,8 @@ def create_model(
         An uncompiled `keras.Model` that carries its configuration as ``model.config``.
 
     Raises:
-        ConfigError: The name is unknown or a field illegal; the message says what is expected.
+        ConfigError: The name is unknown, a field or `remat` illegal; the message says what is
+            expected.
 
     Example:
         >>> create_model("resnet20_cifar", classes=100).output_shape

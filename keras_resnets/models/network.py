@@ -66,7 +66,7 @@ class Network(keras.Model):
         None for nothing, ``"block"`` to keep the input of each block alone, ``"stage"`` that of
         each stage. Memory for activations shrinks, a step takes about a third longer; results
         are the same. It holds for this model, called as a whole; a model made from its layers
-        (`keras.Model(network.input, ...)`) keeps everything. Compile anew after a change.
+        (`keras.Model(network.input, ...)`) keeps everything.
 
         Raises:
             ConfigError: Set to anything else, or where the network puts out more than its end.

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "execution": ["Execution", "choose_execution", "compile_for"],
         "fit": ["TrainingResult", "train"],
+        "profiling": ["TrainingProfile", "profile_training"],
         "settings": ["TrainingSettings"],
     },
 )

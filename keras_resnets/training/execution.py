@@ -1,16 +1,20 @@
-"""How a network runs fastest on the device at hand: by rules that were measured.
+"""How a network runs fastest on the device at hand.
 
-The figures behind the rules are in ``docs/performance.md``.
+The rules, the figures behind those for a CPU, and what is not measured yet (GPUs) are in
+``docs/performance.md``.
 """
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.models.network import Network
+from keras_resnets.training.settings import check_execution
 
 __all__ = ["Execution", "choose_execution", "compile_for"]
 
@@ -59,16 +63,27 @@ def choose_execution(
 
     Args:
         steps_per_epoch: Steps of an epoch, of which the steps a call are a divisor.
-        precision: A dtype policy to have in any case, ``"auto"`` to choose.
+        precision: A dtype policy to have in any case, ``"auto"`` to choose: Keras' global one where
+            it is not float32.
         xla: Whether to compile by XLA in any case, None to choose.
+
+    Returns:
+        The choice.
+
+    Raises:
+        ConfigError: An argument is illegal.
 
     Example:
         >>> choose_execution().jit_compile
         False
     """
+    check_execution(precision, xla)
+    _check_count("steps_per_epoch", steps_per_epoch, optional=True)
     name, capability = _gpu()
     compiles = keras.backend.backend() == "jax" or name is not None
-    fastest = _dtype(capability) if name else "float32"
+    fastest = keras.config.dtype_policy().name
+    if fastest == "float32" and name:
+        fastest = _dtype(capability)
     return Execution(
         device=name or "CPU",
         jit_compile=compiles if xla is None else xla,
@@ -120,6 +135,12 @@ def compile_for(
     """
     _check_compile(model, jit_compile, steps_per_execution, steps_per_epoch)
     chosen = choose_execution(steps_per_epoch)
+    policy = _policy_of(model)
+    if policy == "mixed_float16" and kwargs.get("auto_scale_loss", True):
+        # Keras looks at the policy of the model alone, which its layers need not share.
+        optimizer = keras.optimizers.get(optimizer)
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
         optimizer=optimizer,
         loss=loss,
@@ -136,13 +157,13 @@ def compile_for(
     execution = Execution(
         device=chosen.device,
         jit_compile=model.jit_compile,  # Keras may not have followed, and has warned then
-        dtype=_policy_of(model),
+        dtype=policy,
         data_format=_data_format_of(model),
         steps_per_execution=model.steps_per_execution,
     )
     if say is not None:
         say(str(execution))
-        if execution.dtype == "float32" != chosen.dtype:
+        if isinstance(model, Network) and execution.dtype == "float32" != chosen.dtype:
             say(f"faster here: create_model(..., dtype={chosen.dtype!r})")
     return execution
 
@@ -154,14 +175,9 @@ def _check_compile(model, jit_compile, steps_per_execution, steps_per_epoch):
         raise ConfigError(
             f"`jit_compile` must be a bool or 'auto'. Received: jit_compile={jit_compile!r}"
         )
-    for name, value in (
-        ("steps_per_execution", None if steps_per_execution == "auto" else steps_per_execution),
-        ("steps_per_epoch", steps_per_epoch),
-    ):
-        if value is None and (name != "steps_per_execution" or steps_per_execution == "auto"):
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    if steps_per_execution != "auto":
+        _check_count("steps_per_execution", steps_per_execution)
+    _check_count("steps_per_epoch", steps_per_epoch, optional=True)
     if steps_per_epoch and steps_per_execution != "auto" and steps_per_epoch % steps_per_execution:
         raise ConfigError(
             "`steps_per_execution` must divide the steps of an epoch, or `fit` makes more of them. "
@@ -170,15 +186,24 @@ def _check_compile(model, jit_compile, steps_per_execution, steps_per_epoch):
         )
 
 
+def _check_count(name, value, optional=False):
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ConfigError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+
+
 def _policy_of(model) -> str:
     """Return the policy of the layers in front of the head, which is float32 under every policy."""
-    names = [layer.dtype_policy.name for layer in model.layers if layer.weights]
+    layers = [*model._flatten_layers(include_self=False)]
+    names = [layer.dtype_policy.name for layer in layers if layer.weights]
     mixed = [name for name in names if name.startswith("mixed")]
     return mixed[0] if mixed else names[0] if names else model.dtype_policy.name
 
 
 def _data_format_of(model) -> str:
-    formats = [getattr(layer, "data_format", None) for layer in model.layers]
+    layers = model._flatten_layers(include_self=False)
+    formats = [getattr(layer, "data_format", None) for layer in layers]
     return next((name for name in formats if name), keras.config.image_data_format())
 
 
@@ -208,7 +233,7 @@ def _gpu() -> tuple[str | None, tuple[int, int] | None]:
         return device.device_kind, (int(major), int(minor or 0))
     import tensorflow as tf
 
-    devices = tf.config.list_physical_devices("GPU")
+    devices = tf.config.get_visible_devices("GPU")
     if not devices:
         return None, None
     details = tf.config.experimental.get_device_details(devices[0])

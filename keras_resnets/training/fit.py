@@ -26,6 +26,8 @@ __all__ = ["TrainingResult", "compile_for_training", "prepare_device", "train"]
 HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 """Columns of a training history."""
 
+_DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -60,8 +62,9 @@ def prepare_device(settings: TrainingSettings | None = None) -> None:
     if not execution.jit_compile:
         tf.config.experimental.enable_op_determinism()
     elif execution.device != "CPU":
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+        flags = os.environ.get("XLA_FLAGS", "").split()
+        if _DETERMINISTIC_XLA not in flags:
+            os.environ["XLA_FLAGS"] = " ".join([*flags, _DETERMINISTIC_XLA])
 
 
 def compile_for_training(
@@ -140,7 +143,11 @@ def train(
     else:
         execution = choose_execution(precision=settings.precision, xla=settings.xla)
         # Decay is the settings' here: both would count it twice.
-        model = create_model(config.replace(weight_decay=0.0), dtype=execution.dtype)
+        model = create_model(
+            config.replace(weight_decay=0.0),
+            dtype=execution.dtype,
+            data_format=execution.data_format,
+        )
         history = []
         compile_for_training(model, settings, steps)
     log = _Log(history, checkpoint, on_epoch)
@@ -171,7 +178,8 @@ def _load_checkpoint(checkpoint: Path, steps: int) -> tuple[Network, list[dict]]
     """
     model = keras.saving.load_model(checkpoint)
     history = json.loads(checkpoint.with_suffix(".json").read_text())
-    return model, history[: int(model.optimizer.iterations) // steps]
+    # Rounded up, since loss scaling skips steps without counting them.
+    return model, history[: math.ceil(int(model.optimizer.iterations) / steps)]
 
 
 class _Coins(keras.callbacks.Callback):

@@ -25,7 +25,7 @@ from keras_resnets.training.settings import TrainingSettings
 __all__ = ["OperationTime", "TrainingProfile", "operation_times", "profile_training"]
 
 KINDS = (
-    ("convolution", ("Conv2D", "conv", "Conv")),
+    ("convolution", ("Conv2D", "convolution", "fprop", "dgrad", "wgrad", "implicit_gemm")),
     ("normalisation", ("BatchNorm", "batchnorm", "batch-norm")),
     ("pooling", ("Pool", "pool")),
     ("classifier", ("MatMul", "Softmax", "gemm", "CrossEntropy")),
@@ -35,6 +35,9 @@ KINDS = (
 ``elementwise and other``."""
 
 OTHER = "elementwise and other"
+
+_SECONDS = 4.0
+"""Most seconds of an epoch measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ def profile_training(
         config: What would be trained.
         data: On what.
         settings: How.
-        steps: Training steps of an epoch measured.
+        steps: Most training steps of an epoch measured; fewer where they take over 4 seconds.
         rounds: Epochs of `steps` measured in each of two turns; the median counts.
 
     Raises:
@@ -126,11 +129,14 @@ def profile_training(
     """
     per_epoch = data.steps_per_epoch(settings.batch_size)
     execution = choose_execution(per_epoch, precision=settings.precision, xla=settings.xla)
-    steps += -steps % execution.steps_per_execution
     batch_size = min(settings.batch_size, data.sizes["train"])
     batches = data.training_batches(settings.batch_size, settings.seed, augment=settings.augment)
     fixed = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
-    model = create_model(config.replace(weight_decay=0.0), dtype=execution.dtype)
+    model = create_model(
+        config.replace(weight_decay=0.0),
+        dtype=execution.dtype,
+        data_format=execution.data_format,
+    )
     compile_for_training(model, settings, per_epoch)
 
     def rates(source):
@@ -146,6 +152,11 @@ def profile_training(
         )
         return [steps * batch_size / seconds for seconds in clock.seconds[1:]]
 
+    at_once = execution.steps_per_execution
+    steps, wanted = at_once, steps
+    # As many steps as take no more than some seconds.
+    seconds = at_once * batch_size / statistics.median(rates(fixed))
+    steps = at_once * max(1, min(wanted // at_once, int(_SECONDS / seconds)))
     memory, training = [], []
     for _ in range(2):
         memory += rates(fixed)

@@ -35,7 +35,8 @@ def run_training(
         model: Catalog name.
         data: Arguments of `load_data`.
         settings: How to train.
-        run_dir: Folder for ``model.keras``, ``config.json``, ``history.csv`` and ``summary.json``.
+        run_dir: Folder for ``model.keras``, ``config.json``, ``history.csv``, ``summary.json`` and
+            ``profile.csv``.
         say: Called with every line of progress.
         profile: Whether to measure first where a training step's time goes, into ``profile.csv``.
 
@@ -57,7 +58,7 @@ def run_training(
     cost = complexity(config)
     with folder:
         if (folder / "summary.json").is_file():
-            say(f"{folder.path} is finished")
+            say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
             return json.loads((folder / "summary.json").read_text())
         folder.pin("data set", images.fingerprint)
         prepare_device(settings)
@@ -108,6 +109,7 @@ def run_training(
 def _profile(config, images, settings, path, say) -> None:
     from keras_resnets.training.profiling import profile_training
 
+    say("profiling, for a minute or so")
     profile = profile_training(config, images, settings)
     profile.write(path)
     for line in profile.lines():

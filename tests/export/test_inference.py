@@ -47,6 +47,14 @@ def test_any_batch_size_where_none_is_given(network):
     assert [function(images(network, count)).shape[0] for count in (1, 3)] == [1, 3]
 
 
+@pytest.mark.parametrize("runtime", ["graph", "frozen", "xla", "litert"])
+def test_lists_and_other_floats_are_taken(network, runtime):
+    batch = images(network, 1)
+    function = inference_function(network, 1, runtime)
+    for given in (batch.tolist(), batch.astype("float64")):
+        np.testing.assert_array_equal(np.asarray(function(given)), np.asarray(function(batch)))
+
+
 def test_the_fastest_is_chosen(network):
     function = inference_function(network, 1)
     assert set(function.seconds) == {"graph", "frozen", "xla", "litert"}
@@ -79,6 +87,20 @@ def test_frozen_weights_do_not_follow_a_training(network):
 def test_wrong_arguments_are_refused(network, arguments, message):
     with pytest.raises(InputError, match=message):
         inference_function(network, **arguments)
+
+
+def test_images_of_another_shape_are_refused(network):
+    function = inference_function(network, 2, "graph")
+    with pytest.raises(InputError, match=r"`images` must be of shape .* Received: shape"):
+        function(images(network, 3))
+    with pytest.raises(InputError, match="`images` must be of shape"):
+        inference_function(network, runtime="graph")(images(network, 1)[0])
+
+
+def test_several_outputs_are_refused(network):
+    features = keras.Model(network.input, kr.feature_pyramid(network, by="stage"))
+    with pytest.raises(InputError, match="one input and one output"):
+        inference_function(features)
 
 
 def test_what_is_no_model_is_refused():

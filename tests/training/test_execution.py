@@ -165,3 +165,36 @@ def test_a_step_is_traced_once(policy):
     compile_for(model, keras.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy", say=None)
     model.fit(np.zeros((4, *model.input_shape[1:])), np.zeros(4), verbose=0, batch_size=4)
     assert len(traced) == 1
+
+
+def test_float16_scales_its_loss(network):
+    """By the layers' policy: Keras alone looks at the model's, which stays float32."""
+    mixed = kr.create_model(small_config("resnet20_cifar"), dtype="mixed_float16")
+    compile_for(mixed, keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", say=None)
+    assert isinstance(mixed.optimizer, keras.optimizers.LossScaleOptimizer)
+    compile_for(mixed, "sgd", "mse", auto_scale_loss=False, say=None)
+    assert not isinstance(mixed.optimizer, keras.optimizers.LossScaleOptimizer)
+    compile_for(network, "sgd", "mse", say=None)
+    assert not isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_the_policy_inside_a_larger_model_is_seen():
+    mixed = kr.create_model(small_config("resnet20_cifar"), dtype="mixed_bfloat16")
+    larger = keras.Sequential([keras.Input(mixed.input_shape[1:]), mixed, keras.layers.Dense(2)])
+    assert compile_for(larger, "sgd", "mse", say=None).dtype == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"steps_per_epoch": 0}, {"precision": "half"}, {"xla": "yes"}], ids=str
+)
+def test_choices_are_checked(arguments):
+    with pytest.raises(ConfigError, match=f"`{next(iter(arguments))}` must be"):
+        choose_execution(**arguments)
+
+
+def test_the_global_policy_is_kept():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert choose_execution().dtype == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
