@@ -5,7 +5,6 @@ Times of operations are added over the threads that ran them. Run ``python -m be
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 import keras_resnets as kr
 from benchmarks.grid import NETWORKS, find_network
+from keras_resnets.files import csv_text, write_text
 from keras_resnets.training.profiling import operation_times
 
 STEPS = 5
@@ -53,10 +53,7 @@ def main() -> None:
         text = ", ".join(f"{kind} {share:.1%}" for kind, share in kinds.items())
         print(f"{name}: {text}", flush=True)
     path = Path(__file__).parent / "results" / "profile-cpu.csv"
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(path, csv_text(rows, FIELDS))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ that it ever had, less what it had after importing TensorFlow, and the time of i
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -15,6 +14,8 @@ import sys
 from pathlib import Path
 
 import click
+
+from keras_resnets.files import csv_text, write_text
 
 CASES = {
     "preact_resnet164_cifar": 32,
@@ -81,10 +82,7 @@ def cli(networks, out):
         ):
             rows.append(measure(name, remat, size))
             click.echo("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
-    with open(out, "w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(out, csv_text(rows, FIELDS))
 
 
 if __name__ == "__main__":

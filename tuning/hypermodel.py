@@ -7,7 +7,7 @@ import keras_tuner
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
-from keras_resnets.training.execution import choose_execution
+from keras_resnets.training.execution import execution_for
 from keras_resnets.training.fit import compile_for_training
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.space import Budget, SearchSpace
@@ -87,9 +87,6 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         if excess is not None:
             raise keras_tuner.errors.FailedTrialError(f"refused unbuilt: {excess}")
         settings = self.settings.replace(learning_rate=values["learning_rate"])
-        execution = choose_execution(
-            self.steps_per_epoch, precision=settings.precision, xla=settings.xla
-        )
-        model = create_model(config, dtype=execution.dtype)
+        model = create_model(config, dtype=execution_for(settings, self.steps_per_epoch).dtype)
         compile_for_training(model, settings, self.steps_per_epoch)
         return model

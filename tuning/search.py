@@ -25,7 +25,7 @@ from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.run_folder import RunFolder
-from keras_resnets.training.execution import choose_execution
+from keras_resnets.training.execution import execution_for
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.tuning.journal import Journal, ranked
 from keras_resnets.tuning.oracles import make_oracle, planned_trials
@@ -89,7 +89,7 @@ def search(
     """
     settings = settings or SearchSettings()
     folder = RunFolder(run_dir, "search", settings.to_dict())
-    execution = choose_execution(precision=settings.precision, xla=settings.xla)
+    execution = execution_for(settings)
     _keep_off_gpu()
     data = load_data(**settings.data)
     base = data.adapt(ResNetConfig())

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from keras_resnets.errors import InputError
-from keras_resnets.export.tflite import convert_to_tflite
+from keras_resnets.export.tflite import convert_to_tflite, is_channels_first, is_float32
+from keras_resnets.layers.backend import has_gpu
+from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.network import Network
 
 __all__ = ["RUNTIMES", "InferenceFunction", "inference_function"]
@@ -84,11 +86,8 @@ def inference_function(
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"`model` must be a Keras model. Received: model={model!r}")
-    ok = batch_size is None or (isinstance(batch_size, int) and batch_size > 0)
-    if not ok or isinstance(batch_size, bool):
-        raise InputError(
-            f"`batch_size` must be None or a positive integer. Received: batch_size={batch_size!r}"
-        )
+    ok = batch_size is None or (isinstance(batch_size, int) and is_int(batch_size))
+    check(ok, "batch_size", "None or a positive integer", batch_size)
     if runtime not in RUNTIMES:
         raise InputError(
             f"`runtime` must be one of {', '.join(RUNTIMES)}. Received: runtime={runtime!r}"
@@ -105,7 +104,7 @@ def inference_function(
     if runtime != "auto":
         return InferenceFunction(_MAKERS[runtime](model, signature), shape, runtime, {})
     if None in signature.shape:
-        runtime = "xla" if _has_gpu() else "frozen"
+        runtime = "xla" if has_gpu() else "frozen"
         return InferenceFunction(_MAKERS[runtime](model, signature), shape, runtime, {})
     names = [name for name in _MAKERS if name != "litert" or _litert_competes(model)]
     functions = {name: _MAKERS[name](model, signature) for name in names}
@@ -200,9 +199,9 @@ def _litert_competes(model) -> bool:
     """Return whether LiteRT would run the same computation on the same device."""
     return (
         isinstance(model, Network)
-        and not _has_gpu()
-        and all(layer.compute_dtype == "float32" for layer in model.layers)
-        and all(getattr(x, "data_format", "") != "channels_first" for x in model.layers)
+        and not has_gpu()
+        and is_float32(model)
+        and not is_channels_first(model)
     )
 
 
@@ -238,9 +237,3 @@ def _jax_function(model, shape, runtime):
     )
     compiled = jax.jit(lambda *args: model.stateless_call(*args, training=False)[0])
     return InferenceFunction(lambda images: compiled(*weights, images), shape, "xla", {})
-
-
-def _has_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.get_visible_devices("GPU"))

@@ -74,16 +74,25 @@ def _convert(model: keras.Model) -> bytes:
 
 def refuse_channels_first(model: keras.Model) -> None:
     """Raise `InputError` for a model that takes channels-first images."""
-    for layer in model.layers:
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise InputError(
-                "exports take channels-last images. Received: a channels_first model; rebuild it "
-                "with data_format='channels_last', the weights are the same"
-            )
+    if is_channels_first(model):
+        raise InputError(
+            "exports take channels-last images. Received: a channels_first model; rebuild it "
+            "with data_format='channels_last', the weights are the same"
+        )
+
+
+def is_channels_first(model: keras.Model) -> bool:
+    """Return whether a model takes channels-first images."""
+    return any(getattr(x, "data_format", None) == "channels_first" for x in model.layers)
+
+
+def is_float32(model: keras.Model) -> bool:
+    """Return whether all of a model's layers compute in float32."""
+    return all(layer.compute_dtype == "float32" for layer in model.layers)
 
 
 def _float32_twin(model: keras.Model) -> keras.Model:
-    if all(layer.compute_dtype == "float32" for layer in model.layers):
+    if is_float32(model):
         return model
     if not isinstance(model, Network):
         raise InputError(

@@ -17,6 +17,7 @@ __all__ = [
     "convolve",
     "fused_batch_norm",
     "has_fused_batch_norm",
+    "has_gpu",
     "where_alive",
 ]
 
@@ -38,7 +39,7 @@ def convolve(inputs, kernel, strides, padding, dilation, data_format):
 
 
 def _convolve_tensorflow(inputs, kernel, strides, padding, dilation, data_format):
-    if data_format == "channels_first" and not _has_gpu():
+    if data_format == "channels_first" and not has_gpu():
         # TensorFlow's CPU kernels take channels last, but for some of oneDNN's.
         outputs = _convolve_tensorflow(
             ops.transpose(inputs, (0, 2, 3, 1)), kernel, strides, padding, dilation, "channels_last"
@@ -48,7 +49,7 @@ def _convolve_tensorflow(inputs, kernel, strides, padding, dilation, data_format
     groups = channels // kernel.shape[2]
     if groups == 1:
         return ops.conv(inputs, kernel, strides, padding, data_format, dilation)
-    if not _has_gpu() and not _grouped_kernel_has_gradient(inputs.dtype.name):
+    if not has_gpu() and not _grouped_kernel_has_gradient(inputs.dtype.name):
         kernel = _block_diagonal(kernel, groups)
         return ops.conv(inputs, kernel, strides, padding, data_format, dilation)
     import tensorflow as tf
@@ -89,7 +90,7 @@ def has_fused_batch_norm(dtype, data_format: str, of_batch: bool) -> bool:
         # XLA's E[x^2] - E[x]^2 has lost the variance at a mean of 100 deviations (1 % wrong).
         return not _in_xla()
     # Of the GPU's kernel for given statistics no gradient is deterministic: TensorFlow refuses.
-    return not (_has_gpu() and _is_deterministic())
+    return not (has_gpu() and _is_deterministic())
 
 
 def fused_batch_norm(
@@ -113,7 +114,7 @@ def fused_batch_norm(
     """
     import tensorflow as tf
 
-    if data_format == "channels_first" and not (_has_gpu() or _in_xla()):
+    if data_format == "channels_first" and not (has_gpu() or _in_xla()):
         # The transpositions meet those of the convolutions in front, and both are removed.
         outputs, *moved = fused_batch_norm(
             tf.transpose(inputs, (0, 2, 3, 1)),
@@ -134,7 +135,7 @@ def fused_batch_norm(
         mean,
         variance,
     )
-    padding = 0 if _has_gpu() or inputs.dtype == "float32" else -channels % 16
+    padding = 0 if has_gpu() or inputs.dtype == "float32" else -channels % 16
     if padding:
         # oneDNN's kernel for 16 bits takes 6 times as long where channels are no multiple of 16.
         inputs = tf.pad(inputs, [(0, 0)] * 3 + [(0, padding)])
@@ -234,7 +235,8 @@ def _in_xla() -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Return whether TensorFlow sees a GPU."""
     import tensorflow as tf
 
     return bool(tf.config.get_visible_devices("GPU"))

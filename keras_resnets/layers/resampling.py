@@ -47,9 +47,9 @@ def reduced_shape(input_shape, strides, data_format, channels=None):
     return tuple(shape)
 
 
-def _slice(inputs, axis, start, step=1):
+def _slice(inputs, axis, start):
     index = [slice(None)] * 4
-    index[axis] = slice(start, None, step)
+    index[axis] = slice(start, None)
     return inputs[tuple(index)]
 
 

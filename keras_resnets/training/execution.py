@@ -6,17 +6,17 @@ The rules, the figures behind those for a CPU, and what is not measured yet (GPU
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.network import Network
 from keras_resnets.training.settings import check_execution
 
-__all__ = ["Execution", "choose_execution", "compile_for"]
+__all__ = ["Execution", "choose_execution", "compile_for", "execution_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +91,11 @@ def choose_execution(
         data_format="channels_last",
         steps_per_execution=_divisor(steps_per_epoch, 16) if name else 1,
     )
+
+
+def execution_for(settings, steps_per_epoch: int | None = None) -> Execution:
+    """Return the choice for the `precision` and `xla` of a training's or a search's settings."""
+    return choose_execution(steps_per_epoch, precision=settings.precision, xla=settings.xla)
 
 
 def compile_for(
@@ -187,10 +192,7 @@ def _check_compile(model, jit_compile, steps_per_execution, steps_per_epoch):
 
 
 def _check_count(name, value, optional=False):
-    if value is None and optional:
-        return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ConfigError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    check(is_int(value) or (optional and value is None), name, "a positive integer", value)
 
 
 def _policy_of(model) -> str:

@@ -18,10 +18,16 @@ from keras_resnets.files import replacing, write_json
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.network import Network
-from keras_resnets.training.execution import choose_execution, compile_for
+from keras_resnets.training.execution import compile_for, execution_for
 from keras_resnets.training.settings import TrainingSettings
 
-__all__ = ["TrainingResult", "compile_for_training", "prepare_device", "train"]
+__all__ = [
+    "TrainingResult",
+    "build_for_training",
+    "compile_for_training",
+    "prepare_device",
+    "train",
+]
 
 HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 """Columns of a training history."""
@@ -58,7 +64,7 @@ def prepare_device(settings: TrainingSettings | None = None) -> None:
     import tensorflow as tf
 
     settings = settings or TrainingSettings()
-    execution = choose_execution(precision=settings.precision, xla=settings.xla)
+    execution = execution_for(settings)
     if not execution.jit_compile:
         tf.config.experimental.enable_op_determinism()
     elif execution.device != "CPU":
@@ -105,6 +111,19 @@ def _schedule(settings: TrainingSettings, steps: int):
     )
 
 
+def build_for_training(config: NetworkConfig, settings: TrainingSettings, steps: int) -> Network:
+    """Return a new network, compiled as `settings` say, for epochs of `steps` steps."""
+    execution = execution_for(settings, steps)
+    # Decay is the settings' here: both would count it twice.
+    model = create_model(
+        config.replace(weight_decay=0.0),
+        dtype=execution.dtype,
+        data_format=execution.data_format,
+    )
+    compile_for_training(model, settings, steps)
+    return model
+
+
 def train(
     config: NetworkConfig,
     data: ImageData,
@@ -141,15 +160,7 @@ def train(
     if checkpoint is not None and Path(checkpoint).is_file():
         model, history = _load_checkpoint(Path(checkpoint), steps)
     else:
-        execution = choose_execution(precision=settings.precision, xla=settings.xla)
-        # Decay is the settings' here: both would count it twice.
-        model = create_model(
-            config.replace(weight_decay=0.0),
-            dtype=execution.dtype,
-            data_format=execution.data_format,
-        )
-        history = []
-        compile_for_training(model, settings, steps)
+        model, history = build_for_training(config, settings, steps), []
     log = _Log(history, checkpoint, on_epoch)
     coins = _Coins(settings.seed)
     if len(history) < until:

@@ -16,10 +16,8 @@ import tensorflow as tf
 from keras_resnets.data.load import ImageData
 from keras_resnets.errors import RunError
 from keras_resnets.files import csv_text, write_text
-from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
-from keras_resnets.training.execution import choose_execution
-from keras_resnets.training.fit import compile_for_training
+from keras_resnets.training.fit import build_for_training
 from keras_resnets.training.settings import TrainingSettings
 
 __all__ = ["OperationTime", "TrainingProfile", "operation_times", "profile_training"]
@@ -128,16 +126,10 @@ def profile_training(
         >>> print(profile_training(config, data, TrainingSettings()).kinds)
     """
     per_epoch = data.steps_per_epoch(settings.batch_size)
-    execution = choose_execution(per_epoch, precision=settings.precision, xla=settings.xla)
     batch_size = min(settings.batch_size, data.sizes["train"])
     batches = data.training_batches(settings.batch_size, settings.seed, augment=settings.augment)
     fixed = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
-    model = create_model(
-        config.replace(weight_decay=0.0),
-        dtype=execution.dtype,
-        data_format=execution.data_format,
-    )
-    compile_for_training(model, settings, per_epoch)
+    model = build_for_training(config, settings, per_epoch)
 
     def rates(source):
         """Return the images a second of each epoch but the first, which traces."""
@@ -152,7 +144,7 @@ def profile_training(
         )
         return [steps * batch_size / seconds for seconds in clock.seconds[1:]]
 
-    at_once = execution.steps_per_execution
+    at_once = model.steps_per_execution
     steps, wanted = at_once, steps
     # As many steps as take no more than some seconds.
     seconds = at_once * batch_size / statistics.median(rates(fixed))

@@ -13,7 +13,7 @@ from keras_resnets.files import write_json, write_text
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
-from keras_resnets.training.execution import choose_execution
+from keras_resnets.training.execution import execution_for
 from keras_resnets.training.fit import prepare_device, train
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingSettings
@@ -62,11 +62,7 @@ def run_training(
             return json.loads((folder / "summary.json").read_text())
         folder.pin("data set", images.fingerprint)
         prepare_device(settings)
-        execution = choose_execution(
-            images.steps_per_epoch(settings.batch_size),
-            precision=settings.precision,
-            xla=settings.xla,
-        )
+        execution = execution_for(settings, images.steps_per_epoch(settings.batch_size))
         say(
             f"{model} ({cost.trainable_params:,} parameters, {cost.macs:,} MACs) on {images.name}: "
             f"{settings.epochs} epochs of {images.sizes['train']} images, into {folder.path}"
