@@ -14,6 +14,7 @@ from keras_resnets._version import __version__
 from keras_resnets.models.constructor_table import NAMES as _CONSTRUCTORS
 
 _MODELS = [
+    "ChainConfig",
     "DenseNetConfig",
     "ResNetConfig",
     "complexity",
@@ -43,7 +44,7 @@ if (_CHECKOUT / "setup.py").is_file() and (_CHECKOUT / "tuning" / "search.py").i
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submodules=["analysis", "data", "errors", "export", "layers", "models", "training", "tuning"],
+    submodules=["analysis", "data", "errors", "export", "layers", "models", "surgery", "training", "tuning"],
     submod_attrs={
         "errors": ["ConfigError", "InputError"],
         "export": ["inference_function"],

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "geometry": ["ConvSpec"],
         "merges": ["DropoutMerge", "GatedMerge", "ScaledMerge"],
         "normalization": ["BatchNormalization"],
-        "resampling": ["BlurPool", "SymmetricMaxPool"],
+        "resampling": ["BlurPool", "ChannelwiseReduction", "SymmetricMaxPool"],
         "shortcuts": ["PadShortcut", "ProjectionShortcut"],
         "stochastic_depth": ["StochasticDepth"],
         "style": ["Style"],

@@ -11,6 +11,7 @@ from keras_resnets.layers.geometry import (
     PRE_ORDERS,
     ConvSpec,
     branch_convolutions,
+    folding_convolution,
 )
 from keras_resnets.layers.parts import Composite, convolution, normalization
 from keras_resnets.layers.resampling import (
@@ -142,16 +143,30 @@ class ResidualBlock(Composite):
     def _make_branch(self):
         shared = {"data_format": self.data_format, "dtype": self.dtype_policy}
         last = len(self.specs)
-        ends_in_conv = self.activation_order in ("pre", "bn_after_addition")
+        folding = [folding_convolution(self.activation_order, i, last) for i in range(last)]
+        if not self.style.folded:
+            folding = [None] * last
+        ends_in_conv = folding[-1] == last - 1 or self.activation_order in (
+            "pre",
+            "bn_after_addition",
+        )
         self.convolutions = []
         self.normalizations = []
         for number, spec in enumerate(self.specs, start=1):
             zero = self.zero_init and number == last
             self.convolutions.append(
                 convolution(
-                    spec, self.style, name=f"conv{number}", zero=zero and ends_in_conv, **shared
+                    spec,
+                    self.style,
+                    name=f"conv{number}",
+                    zero=zero and ends_in_conv,
+                    bias=number - 1 in folding,
+                    **shared,
                 )
             )
+            if folding[number - 1] is not None:
+                self.normalizations.append(None)
+                continue
             self.normalizations.append(
                 normalization(self.style, number, zero=zero and not ends_in_conv, **shared)
             )
@@ -244,8 +259,12 @@ class ResidualBlock(Composite):
     def _activate(self, i, x, training):
         """What comes in front of convolution number i."""
         if self.activation_order == "pre":
-            x = self.normalizations[i](x, training=training)
+            x = self._normalize(i, x, training)
         return ops.relu(x)
+
+    def _normalize(self, i, x, training):
+        norm = self.normalizations[i]
+        return x if norm is None else norm(x, training=training)
 
     def _branch(self, x, training):
         for i, (spec, conv) in enumerate(zip(self.specs, self.convolutions, strict=True)):
@@ -257,7 +276,7 @@ class ResidualBlock(Composite):
                 x = blur_pool(x, spec.blur, self.data_format)
             x = conv(x)
             if self._normalizes_behind(i):
-                x = self.normalizations[i](x, training=training)
+                x = self._normalize(i, x, training)
         if self.activation_order == "relu_before_addition":
             x = ops.relu(x)
         return x if self.attention is None else self.attention(x)

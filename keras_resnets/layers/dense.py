@@ -26,10 +26,20 @@ class _Dense(Composite):
         self.data_format = standardize_data_format(data_format)
         shared = {"data_format": self.data_format, "dtype": self.dtype_policy}
         numbers = range(1, len(specs) + 1) if len(specs) > 1 else [""]
-        self.normalizations = [normalization(self.style, n, **shared) for n in numbers]
+        # The first one reads what other layers read too; any other follows a convolution.
+        self.normalizations = [
+            None if i and self.style.folded else normalization(self.style, n, **shared)
+            for i, n in enumerate(numbers)
+        ]
         self.convolutions = [
-            convolution(spec, self.style, name=f"conv{n}", **shared)
-            for n, spec in zip(numbers, specs, strict=True)
+            convolution(
+                spec,
+                self.style,
+                name=f"conv{n}",
+                bias=self.style.folded and i < len(specs) - 1,
+                **shared,
+            )
+            for i, (n, spec) in enumerate(zip(numbers, specs, strict=True))
         ]
         self.dropout = (
             keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy, name="dropout")
@@ -40,7 +50,8 @@ class _Dense(Composite):
     def build(self, input_shape):
         shape = tuple(input_shape)
         for norm, conv in zip(self.normalizations, self.convolutions, strict=True):
-            norm.build(shape)
+            if norm is not None:
+                norm.build(shape)
             conv.build(shape)
             shape = conv.compute_output_shape(shape)
         if self.dropout is not None:
@@ -49,7 +60,8 @@ class _Dense(Composite):
 
     def _row(self, x, training):
         for norm, conv in zip(self.normalizations, self.convolutions, strict=True):
-            x = conv(ops.relu(norm(x, training=training)))
+            x = x if norm is None else norm(x, training=training)
+            x = conv(ops.relu(x))
             if self.dropout is not None:
                 x = self.dropout(x, training=training)
         return x

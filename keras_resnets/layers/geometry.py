@@ -13,6 +13,7 @@ __all__ = [
     "PRE_ORDERS",
     "ConvSpec",
     "branch_convolutions",
+    "folding_convolution",
     "squeezed_width",
 ]
 
@@ -29,6 +30,7 @@ NORMALIZING_ORDERS = ("post", "relu_before_addition")
 KERNELS = {
     "basic": (3, 3),
     "bottleneck": (1, 3, 1),
+    "B(3)": (3,),
     "B(3,1)": (3, 1),
     "B(1,3)": (1, 3),
     "B(1,3,1)": (1, 3, 1),
@@ -36,7 +38,7 @@ KERNELS = {
     "B(3,1,3)": (3, 1, 3),
 }
 """Kernel sizes of each kind of block: He 2015's two, and Zagoruyko 2016's (section 3.1), in which
-every convolution has the block's full width. ``basic`` is B(3,3)."""
+every convolution has the block's full width. ``basic`` is B(3,3); B(3) is a single convolution."""
 
 EXPANSION = {block: 4 if block == "bottleneck" else 1 for block in KERNELS}
 """Output channels of a block divided by its width."""
@@ -114,6 +116,27 @@ def branch_convolutions(
             )
         )
     return specs
+
+
+def folding_convolution(order: str, number: int, count: int) -> int | None:
+    """Return which convolution of a branch a normalisation directly follows, None for none.
+
+    Into that convolution it can be folded: nothing else reads what lies between the two.
+
+    Args:
+        order: Activation order of the block.
+        number: Number of the normalisation, from 0.
+        count: Number of convolutions (and normalisations) on the branch.
+
+    Example:
+        >>> [folding_convolution("pre", i, 2) for i in range(2)]
+        [None, 0]
+    """
+    if order == "pre":
+        return number - 1 if number else None
+    if order == "bn_after_addition" and number == count - 1:
+        return None
+    return number
 
 
 def squeezed_width(filters: int, ratio: float) -> int:

@@ -20,7 +20,9 @@ def decay(style: Style, kernel: bool = True):
     return keras.regularizers.L2(style.weight_decay / 2) if decays else None
 
 
-def convolution(spec: ConvSpec, style: Style, name, data_format, dtype, zero=False):
+def convolution(
+    spec: ConvSpec, style: Style, name, data_format, dtype, zero=False, bias=False, activation=None
+):
     """Return a convolution in a network's style, its kernel zero if asked for."""
     return SymmetricConv2D(
         spec.filters,
@@ -32,6 +34,9 @@ def convolution(spec: ConvSpec, style: Style, name, data_format, dtype, zero=Fal
         standardize=style.weight_standardization,
         kernel_initializer="zeros" if zero else he_normal(style.initializer),
         kernel_regularizer=decay(style),
+        use_bias=bias,
+        bias_regularizer=decay(style, kernel=False) if bias else None,
+        activation=activation,
         dtype=dtype,
         name=name,
     )

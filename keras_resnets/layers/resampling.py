@@ -5,14 +5,22 @@ import numpy as np
 from keras import ops
 
 __all__ = [
+    "REDUCTIONS",
     "BlurPool",
+    "ChannelwiseReduction",
     "SymmetricMaxPool",
     "average_pool",
     "blur_pool",
+    "reduced",
     "spatial_axes",
     "standardize_data_format",
     "subsample",
 ]
+
+
+REDUCTIONS = ("subsample", "average", "blur")
+"""How maps get fewer pixels: every n-th one (He 2015), an average (Huang 2016, He 2018), or a blur
+(Zhang 2019)."""
 
 
 def standardize_data_format(data_format: str | None) -> str:
@@ -104,6 +112,24 @@ def blur_pool(inputs, strides: int, data_format: str):
     )
 
 
+def reduced(inputs, how: str, pool_size: int, strides: int, data_format: str, dilation: int = 1):
+    """Return fewer pixels, by one of three means.
+
+    Args:
+        inputs: Batch of feature maps.
+        how: ``"subsample"``, ``"average"`` or ``"blur"``.
+        pool_size: Side of the window of an average.
+        strides: Stride.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        dilation: Distance of the averaged pixels.
+    """
+    if how == "average" and pool_size > 1:
+        return average_pool(inputs, pool_size, strides, data_format, dilation)
+    if how == "blur" and strides > 1:
+        return blur_pool(inputs, strides, data_format)
+    return subsample(inputs, strides, data_format)
+
+
 class _Pool(keras.layers.Layer):
     """What the pooling layers share: a stride, and the shape that comes out."""
 
@@ -179,3 +205,65 @@ class SymmetricMaxPool(_Pool):
             pads[axis] = (1, 1)
         inputs = ops.pad(inputs, pads, mode="symmetric")
         return ops.max_pool(inputs, 3, self.strides, padding="valid", data_format=self.data_format)
+
+
+@keras.saving.register_keras_serializable(package="keras_resnets")
+class ChannelwiseReduction(_Pool):
+    """Fewer pixels, by other means for some channels than for others.
+
+    Args:
+        parts: ``(channels, how)`` of each group of channels, in order; ``how`` is ``"subsample"``,
+            ``"average"`` or ``"blur"``.
+        strides: Integer stride.
+        pool_size: Side of the window of the averages.
+        dilation: Distance of the averaged pixels.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Input shape:
+        ``(batch, height, width, channels)``, or channels first.
+
+    Output shape:
+        ``(batch, ceil(height / strides), ceil(width / strides), channels)``, or channels first.
+
+    Raises:
+        ValueError: A part is reduced by none of the three, or (in `build`) the parts have another
+            number of channels than the input.
+
+    Example:
+        >>> layer = ChannelwiseReduction([(2, "average"), (6, "subsample")])
+        >>> layer(np.ones((1, 8, 8, 8))).shape
+        (1, 4, 4, 8)
+    """
+
+    def __init__(self, parts, strides=2, pool_size=2, dilation=1, data_format=None, **kwargs):
+        super().__init__(strides, data_format, **kwargs)
+        self.parts = [(int(channels), how) for channels, how in parts]
+        if not all(how in REDUCTIONS for _, how in self.parts):
+            raise ValueError(
+                f"`parts` must be reduced by {', '.join(REDUCTIONS)}. Received: parts={parts!r}"
+            )
+        self.pool_size = pool_size
+        self.dilation = dilation
+
+    def build(self, input_shape):
+        channels = input_shape[channel_axis(self.data_format)]
+        if sum(count for count, _ in self.parts) != channels:
+            raise ValueError(
+                f"`parts` must hold the input's {channels} channels. Received: parts={self.parts}"
+            )
+        super().build(input_shape)
+
+    def call(self, inputs):
+        axis = channel_axis(self.data_format)
+        ends = np.cumsum([channels for channels, _ in self.parts])
+        pieces = ops.split(inputs, ends[:-1].tolist(), axis) if len(ends) > 1 else [inputs]
+        pieces = [
+            reduced(piece, how, self.pool_size, self.strides, self.data_format, self.dilation)
+            for piece, (_, how) in zip(pieces, self.parts, strict=True)
+        ]
+        return ops.concatenate(pieces, axis) if len(pieces) > 1 else pieces[0]
+
+    def get_config(self):
+        names = ("parts", "pool_size", "dilation")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

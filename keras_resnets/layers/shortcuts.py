@@ -6,20 +6,15 @@ from keras import ops
 from keras_resnets.layers.geometry import ConvSpec
 from keras_resnets.layers.parts import Composite, convolution, normalization
 from keras_resnets.layers.resampling import (
-    average_pool,
-    blur_pool,
+    REDUCTIONS,
     channel_axis,
+    reduced,
     reduced_shape,
     standardize_data_format,
-    subsample,
 )
 from keras_resnets.layers.style import Style
 
-__all__ = ["REDUCTIONS", "PadShortcut", "ProjectionShortcut"]
-
-REDUCTIONS = ("subsample", "average", "blur")
-"""How a shortcut gets fewer pixels: every n-th one (He 2015), an average (Huang 2016, He 2018), or
-a blur (Zhang 2019)."""
+__all__ = ["PadShortcut", "ProjectionShortcut"]
 
 
 class _Shortcut(Composite):
@@ -49,13 +44,14 @@ class _Shortcut(Composite):
         self.data_format = standardize_data_format(data_format)
 
     def _reduce(self, inputs):
-        if self.reduction == "average" and self.pool_size > 1:
-            return average_pool(
-                inputs, self.pool_size, self.strides, self.data_format, self.dilation
-            )
-        if self.reduction == "blur" and self.strides > 1:
-            return blur_pool(inputs, self.strides, self.data_format)
-        return subsample(inputs, self.strides, self.data_format)
+        return reduced(
+            inputs,
+            self.reduction,
+            self.pool_size,
+            self.strides,
+            self.data_format,
+            self.dilation,
+        )
 
     def compute_output_shape(self, input_shape):
         return reduced_shape(input_shape, self.strides, self.data_format, self.filters)
@@ -164,8 +160,9 @@ class ProjectionShortcut(_Shortcut):
         self.style = Style.of(style)
         shared = {"data_format": self.data_format, "dtype": self.dtype_policy}
         spec = ConvSpec(1, filters, strides if reduction == "subsample" else 1)
-        self.conv = convolution(spec, self.style, name="conv", **shared)
-        self.norm = normalization(self.style, "", **shared) if normalize else None
+        folds = normalize and self.style.folded
+        self.conv = convolution(spec, self.style, name="conv", bias=folds, **shared)
+        self.norm = normalization(self.style, "", **shared) if normalize and not folds else None
         self._restore_trainability()
 
     def build(self, input_shape):

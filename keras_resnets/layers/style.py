@@ -35,6 +35,8 @@ class Style:
         weight_decay: Decay of the weights, as ``weight_decay / 2`` times their squared norm in the
             loss.
         decay: Which weights decay: ``"all"``, or ``"kernels"`` alone.
+        folded: Whether each normalisation that directly follows a convolution is folded into it,
+            which has a bias instead.
 
     Raises:
         ValueError: A value is illegal.
@@ -52,6 +54,7 @@ class Style:
     initializer: str = "fan_in"
     weight_decay: float = 0.0
     decay: str = "all"
+    folded: bool = False
 
     def __post_init__(self):
         for name, legal in (

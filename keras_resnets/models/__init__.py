@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "catalog": ["list_models", "model_config"],
         "cost": ["Complexity", "Cost", "complexity"],
         "config": ["NetworkConfig", "config_from_dict"],
-        "families": ["DenseNetConfig", "ResNetConfig"],
+        "families": ["ChainConfig", "DenseNetConfig", "ResNetConfig"],
         "network": ["Network"],
         "papers": ["Published", "published"],
         "using": ["feature_pyramid", "freeze", "weight_decay_mask"],

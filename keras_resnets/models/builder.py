@@ -14,11 +14,16 @@ from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
 from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
 from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
 from keras_resnets.layers.parts import convolution, decay, normalization
-from keras_resnets.layers.resampling import BlurPool, SymmetricMaxPool, standardize_data_format
+from keras_resnets.layers.resampling import (
+    BlurPool,
+    ChannelwiseReduction,
+    SymmetricMaxPool,
+    standardize_data_format,
+)
 from keras_resnets.layers.stochastic_depth import StochasticDepth
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
-from keras_resnets.models.families import DenseNetConfig, ResNetConfig
+from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
 
@@ -204,8 +209,10 @@ class _Builder:
         for i, conv in enumerate(convolutions, start=1):
             suffix = str(i) if len(convolutions) > 1 else ""
             spec = ConvSpec(conv.kernel_size, conv.filters, conv.strides)
-            x = convolution(spec, self.style, name=f"stem_conv{suffix}", **self.shared)(x)
-            x = self._activate(x, "stem_", suffix, conv.activation)
+            folds = self.config.folded and conv.activation != "none"
+            name = f"stem_conv{suffix}"
+            x = convolution(spec, self.style, name=name, bias=folds, **self.shared)(x)
+            x = self._activate(x, "stem_", suffix, conv.activation, normalize=not folds)
         return self._stem_pool(x)
 
     def _stem_pool(self, x):
@@ -217,8 +224,8 @@ class _Builder:
             x = BlurPool(2, name="stem_blur", **self.shared)(x)
         return x
 
-    def _activate(self, x, prefix, suffix="", activation="norm_relu"):
-        if activation != "none":
+    def _activate(self, x, prefix, suffix="", activation="norm_relu", normalize=True):
+        if normalize and activation != "none":
             x = normalization(self.style, suffix, prefix=prefix, **self.shared)(x)
         if activation == "norm_relu":
             x = keras.layers.ReLU(dtype=self.dtype, name=f"{prefix}relu{suffix}")(x)
@@ -315,6 +322,23 @@ class _Builder:
                 )(x)
         return self._activate(x, "final_")
 
+    def chain(self, x):
+        """Add the convolutions of a chain."""
+        for spec in self.config.block_specs():
+            activation = "relu" if spec.relu else None
+            x = convolution(
+                spec.conv,
+                self.style,
+                name=spec.name,
+                bias=True,
+                activation=activation,
+                **self.shared,
+            )(x)
+            if spec.reduction is not None:
+                fields = spec.reduction._asdict()
+                x = ChannelwiseReduction(**fields, name=f"{spec.name}_reduce", **self.shared)(x)
+        return x
+
     def _head(self, x):
         config = self.config
         if not config.include_top and config.pooling is None:
@@ -341,6 +365,7 @@ class _Builder:
 _BODIES = {
     ResNetConfig: _Builder.residual_stages,
     DenseNetConfig: _Builder.dense_stages,
+    ChainConfig: _Builder.chain,
 }
 
 

@@ -14,7 +14,15 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from keras_resnets.errors import ConfigError, nearest
 from keras_resnets.layers.style import DECAYS, INITIALIZERS, NORMALIZATIONS, Style
-from keras_resnets.models.checks import MOST, check, check_choice, int_tuple, is_int, is_number
+from keras_resnets.models.checks import (
+    MOST,
+    check,
+    check_choice,
+    disagree,
+    int_tuple,
+    is_int,
+    is_number,
+)
 
 __all__ = ["FAMILIES", "STEMS", "NetworkConfig", "StageStep", "StemConv", "config_from_dict"]
 
@@ -96,6 +104,9 @@ class NetworkConfig:
             `weight_decay_mask`.
         decay: Which weights decay: ``"all"`` (He 2015 and most after it), or ``"kernels"``, which
             spares normalisation and biases (He 2018).
+        folded: Whether each batch normalisation that directly follows a convolution is folded into
+            it, which has a bias instead: networks for inference, as
+            `keras_resnets.surgery.fold_batch_norm` makes them.
 
     Raises:
         ConfigError: An argument is illegal, or two disagree; the message names them.
@@ -123,6 +134,7 @@ class NetworkConfig:
     initializer: str = "fan_in"
     weight_decay: float = 0.0
     decay: str = "all"
+    folded: bool = False
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -141,11 +153,14 @@ class NetworkConfig:
         self._set(input_shape=tuple(None if size is None else int(size) for size in shape))
         self._check_input_statistics()
         self._check_count("classes", self.classes)
-        for name in ("include_top", "weight_standardization"):
+        for name in ("include_top", "weight_standardization", "folded"):
             check(isinstance(getattr(self, name), bool), name, "a bool", getattr(self, name))
         self._check_names()
         self._check_numbers()
         self._check_stem()
+        if self.folded and self.normalization != "batch":
+            why = "only batch normalisation is the same function of every image"
+            raise disagree("folded", "normalization", vars(self), why)
 
     def _check_input_statistics(self):
         if self.input_mean is None and self.input_std is None:
@@ -253,6 +268,7 @@ class NetworkConfig:
             initializer=self.initializer,
             weight_decay=self.weight_decay,
             decay=self.decay,
+            folded=self.folded,
         )
 
     @property

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
+from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec, folding_convolution
 from keras_resnets.models.catalog import model_config
+from keras_resnets.models.chain_config import ChainConfig, ChainSpec
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.densenet_config import DenseNetConfig, DenseSpec
 from keras_resnets.models.resnet_config import BlockSpec, ResNetConfig
@@ -167,6 +169,12 @@ class _Tally:
         self.other += self.values
         self.emit(self.values)
 
+    def convolution_and_norm(self, spec: ConvSpec, folded: bool) -> None:
+        """Account for a convolution and its normalisation, which may be folded into it."""
+        self.convolution(spec, bias=folded)
+        if not folded:
+            self.normalize()
+
     def activate(self) -> None:
         """Account for a ReLU that follows no normalisation."""
         self.emit(self.values)
@@ -284,7 +292,8 @@ class _Walk:
 
     def parts(self) -> list[Cost]:
         parts = [self._stem()]
-        cost = self._dense if isinstance(self.config, DenseNetConfig) else self._residual
+        cost = {DenseNetConfig: self._dense, ChainConfig: self._chain}
+        cost = cost.get(type(self.config), self._residual)
         for spec in self.config.block_specs():
             parts.append(self._block(cost, spec, parts[-1].output_shape))
         parts.append(self._head(parts[-1].output_shape))
@@ -295,11 +304,7 @@ class _Walk:
 
     def _block(self, cost, spec, shape) -> Cost:
         """Return the cost of a block; only its name and place are its own."""
-        key = (
-            dataclasses.replace(spec, name="", **_SAME.get(type(spec), {})),
-            shape,
-            self._field[1],
-        )
+        key = (_SAME[type(spec)](spec), shape, self._field[1])
         if key not in self._known:
             tally = self._tally(shape)
             cost(tally, spec)
@@ -315,9 +320,11 @@ class _Walk:
             tally.other += tally.values
             tally.activate()
         for conv in config.stem_convolutions():
-            tally.convolution(ConvSpec(conv.kernel_size, conv.filters, conv.strides))
-            if conv.activation != "none":
-                tally.normalize()
+            spec = ConvSpec(conv.kernel_size, conv.filters, conv.strides)
+            if conv.activation == "none":
+                tally.convolution(spec)
+            else:
+                tally.convolution_and_norm(spec, config.folded)
         if config.stem_pool in ("max", "blur"):
             tally.pool(3, 2 if config.stem_pool == "max" else 1)
         if config.stem_pool == "blur":
@@ -328,7 +335,8 @@ class _Walk:
     def _head(self, shape) -> Cost:
         config = self.config
         tally = self._tally(shape)
-        order = getattr(config, "activation_order", "pre")  # a DenseNet is pre-activated
+        default = "post" if isinstance(config, ChainConfig) else "pre"  # as a DenseNet is
+        order = getattr(config, "activation_order", default)
         if order == "pre":
             tally.normalize()
         elif order == "relu_only":
@@ -349,12 +357,18 @@ class _Walk:
         shape = tally.shape
         tally.held = tally.values
         if config.bottleneck:
-            tally.convolution(ConvSpec(1, 4 * config.growth_rate))
-            tally.normalize()
+            tally.convolution_and_norm(ConvSpec(1, 4 * config.growth_rate), config.folded)
         tally.convolution(ConvSpec(3, config.growth_rate, dilation=spec.step.after))
         tally.held = 0
         tally.shape = (*shape[:2], spec.out_width)
         tally.emit(tally.values)
+
+    def _chain(self, tally: _Tally, spec: ChainSpec) -> None:
+        tally.convolution(spec.conv, bias=True)
+        if spec.reduction is not None:
+            sizes = {"average": spec.reduction.pool_size, "blur": 3}
+            size = max(sizes.get(how, 1) for _, how in spec.reduction.parts)
+            tally.pool(size, spec.reduction.strides, spec.reduction.dilation)
 
     def _residual(self, tally: _Tally, spec: BlockSpec) -> None:
         config: ResNetConfig = self.config
@@ -372,11 +386,10 @@ class _Walk:
         tally.held = shortcut
         specs = config.branch(spec)
         for i, conv in enumerate(specs):
-            if i > 0 and order == "pre":
-                tally.normalize()
-            tally.convolution(conv)
-            if order != "pre" and not (order == "bn_after_addition" and i == len(specs) - 1):
-                tally.normalize()
+            if any(folding_convolution(order, n, len(specs)) == i for n in range(len(specs))):
+                tally.convolution_and_norm(conv, config.folded)
+            else:
+                tally.convolution(conv)
         if config.attention == "se":
             tally.squeeze_excite(config.squeezed_width(spec))
         tally.held = 0
@@ -401,9 +414,11 @@ class _Walk:
             tally.pool(3, strides)
             strides = 1
         if spec.shortcut.endswith("projection"):
-            tally.convolution(ConvSpec(1, spec.out_width, strides))
+            projection = ConvSpec(1, spec.out_width, strides)
             if config.activation_order in NORMALIZING_ORDERS:
-                tally.normalize()
+                tally.convolution_and_norm(projection, config.folded)
+            else:
+                tally.convolution(projection)
         else:
             tally.pad(spec.out_width, strides)
         return tally.values
@@ -424,5 +439,9 @@ class _Walk:
             tally.merge(3 if scaled else 1)
 
 
-_SAME = {BlockSpec: {"survival": 1.0, "stage": 0}, DenseSpec: {"stage": 0}}
-"""What differs between blocks of one cost."""
+_SAME = {
+    BlockSpec: partial(dataclasses.replace, name="", survival=1.0, stage=0),
+    DenseSpec: partial(dataclasses.replace, name="", stage=0),
+    ChainSpec: lambda spec: spec._replace(name=""),
+}
+"""Removes what differs between blocks of one cost."""

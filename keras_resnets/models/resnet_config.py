@@ -26,6 +26,7 @@ SHORTCUTS = {
     "C": "projection",
     "D": "pool_projection",
     "A_pool": "pool_pad",
+    "identity": "none",
     "none": "none",
 }
 """Shortcut options and the layer each one uses where the shape changes (He 2015, section 3.3; D is
@@ -84,7 +85,8 @@ class ResNetConfig(NetworkConfig):
             (`stage_strides` has them either way).
         block: ``"basic"`` (two 3x3 convolutions), ``"bottleneck"`` (1x1, 3x3, 1x1), or one of
             Zagoruyko 2016's ``"B(3,1)"``, ``"B(1,3)"``, ``"B(1,3,1)"``, ``"B(3,1,1)"``,
-            ``"B(3,1,3)"``, which keep the full width throughout.
+            ``"B(3,1,3)"``, which keep the full width throughout, or ``"B(3)"``, a single
+            convolution.
         bottleneck_stride: Which convolution of a bottleneck has the stride: ``"1x1"`` (the first
             one, v1) or ``"3x3"`` (v1.5).
         inner_width_factor: Channels of a block's inner convolutions, divided by the stage's width
@@ -98,8 +100,8 @@ class ResNetConfig(NetworkConfig):
             before its pooling (He 2016, ImageNet).
         shortcut: ``"A"`` (subsample, append zero channels), ``"B"`` (1x1 projection where the shape
             changes), ``"C"`` (projection in every block), ``"D"`` (2x2 average pooling, then a 1x1
-            projection), ``"A_pool"`` (2x2 average pooling, append zero channels) or ``"none"`` (a
-            plain network).
+            projection), ``"A_pool"`` (2x2 average pooling, append zero channels), ``"identity"``
+            (nothing where the shape changes) or ``"none"`` (a plain network).
         shortcut_scale: Constant factor of the shortcut (He 2016, section 3.1).
         branch_scale: Constant factor of the branch.
         shortcut_gate: None, ``"exclusive"`` or ``"shortcut_only"`` (He 2016, section 3.1).
@@ -205,6 +207,8 @@ class ResNetConfig(NetworkConfig):
                 raise self._disagree("cardinality", "block", "only bottlenecks have groups")
             if self.bottleneck_stride != "1x1":
                 raise self._disagree("bottleneck_stride", "block", "the block is no bottleneck")
+        if len(KERNELS[self.block]) == 1 and self.antialias:
+            raise self._disagree("antialias", "block", "no convolution is left to blur in front of")
         for width in self.widths:
             inner = self._inner_width(width)
             if inner < 1 or inner % self.cardinality:
@@ -242,12 +246,12 @@ class ResNetConfig(NetworkConfig):
             "shortcut_dropout": 0.0,
         }
         merges = [name for name, neutral in merges.items() if getattr(self, name) != neutral]
-        if self.shortcut == "none":
+        if self.shortcut in ("identity", "none"):
             needs = [*merges]
             needs += ["final_survival"] if self.final_survival < 1 else []
             needs += ["zero_init_residual"] if self.zero_init_residual else []
             if needs:
-                raise self._disagree(needs[0], "shortcut", "a plain network has no shortcut")
+                raise self._disagree(needs[0], "shortcut", "not every block has one")
         kinds = {"branch_scale": "shortcut_scale"}
         if len({kinds.get(name, name) for name in merges}) > 1:
             raise self._disagree(merges[0], merges[-1], "a shortcut can be changed in one way")
