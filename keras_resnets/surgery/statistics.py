@@ -99,8 +99,8 @@ def _normalizations(model) -> dict[str, keras.layers.Layer]:
 
 def _batches(model, dataset, batch_size, steps) -> Iterator[np.ndarray]:
     if hasattr(dataset, "shape") or isinstance(dataset, list):
-        images = np.asarray(dataset)
-        dataset = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
+        array = np.asarray(dataset)
+        dataset = (array[i : i + batch_size] for i in range(0, len(array), batch_size))
     elif not isinstance(dataset, Iterable):
         raise InputError(
             "`dataset` must be an array of images or an iterable of batches. "
@@ -119,7 +119,8 @@ def _batches(model, dataset, batch_size, steps) -> Iterator[np.ndarray]:
             raise InputError(
                 f"`dataset` must hold images of shape {expected}. Received: a batch of {shape}"
             )
-        yield images
+        if shape[0]:
+            yield images
 
 
 def _measure(model, layers, batches, training):
