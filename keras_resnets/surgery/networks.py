@@ -17,6 +17,7 @@ from keras_resnets.models.network import Network
 __all__ = [
     "Weights",
     "affine",
+    "array_of",
     "check_network",
     "compared",
     "effective_kernel",
@@ -56,28 +57,39 @@ def check_network(model, *families: type[NetworkConfig], why: str = "") -> Netwo
 def weights_of(model: keras.Model) -> Weights:
     """Return the values of a model's weights, without the states of its random numbers."""
     return {
-        variable.path: keras.ops.convert_to_numpy(keras.ops.cast(variable, "float64"))
-        if variable.dtype == "bfloat16"
-        else keras.ops.convert_to_numpy(variable).astype("float64")
+        variable.path: array_of(variable)
         for variable in model.weights
         if not variable.path.endswith("seed_generator_state")
     }
 
 
-def rebuilt(model: Network, config: NetworkConfig, weights: Mapping[str, np.ndarray]) -> Network:
+def array_of(variable) -> np.ndarray:
+    """Return a variable's values in float64; a copy, whose memory is nobody else's."""
+    if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
+        variable = keras.ops.cast(variable, "float32")
+    return np.array(keras.ops.convert_to_numpy(variable), "float64")
+
+
+def rebuilt(
+    model: Network,
+    config: NetworkConfig,
+    weights: Mapping[str, np.ndarray],
+    name: str | None = None,
+) -> Network:
     """Return a new network like `model`, of another configuration, with these weights.
 
     Args:
         model: Where name, data format, dtype policy and what is frozen come from.
         config: The new network's configuration.
         weights: Values by variable path; a weight without one keeps what it was initialised with.
+        name: Its name; the model's by default.
 
     Raises:
         KeyError: A path names no weight of the new network, which is a mistake of the caller.
     """
     first = next(x for x in model.layers if isinstance(x, SymmetricConv2D))
     new = create_model(
-        config, name=model.name, data_format=first.data_format, dtype=first.dtype_policy
+        config, name=name or model.name, data_format=first.data_format, dtype=first.dtype_policy
     )
     variables = {variable.path: variable for variable in new.weights}
     for path, value in weights.items():

@@ -12,7 +12,7 @@ from keras import ops
 from keras_resnets.errors import InputError
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
-from keras_resnets.surgery.networks import affine, check_network, rebuilt, weights_of
+from keras_resnets.surgery.networks import affine, array_of, check_network, rebuilt, weights_of
 from keras_resnets.surgery.survival import without_drops
 
 __all__ = ["recalibrate_batch_norm"]
@@ -132,11 +132,7 @@ def _measure(model, layers, batches, training):
     for batch in batches:
         images += len(batch)
         for path, (mean, variance, count) in run(batch).items():
-            mean, variance = (
-                # A copy: they are added to, and the tensor's memory is not ours.
-                np.array(ops.convert_to_numpy(v), "float64")
-                for v in (mean, variance)
-            )
+            mean, variance = array_of(mean), array_of(variance)
             pixels[path] += float(count)
             if path not in totals:
                 totals[path] = [mean, variance * float(count)]
