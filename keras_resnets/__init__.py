@@ -44,7 +44,17 @@ if (_CHECKOUT / "setup.py").is_file() and (_CHECKOUT / "tuning" / "search.py").i
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submodules=["analysis", "data", "errors", "export", "layers", "models", "surgery", "training", "tuning"],
+    submodules=[
+        "analysis",
+        "data",
+        "errors",
+        "export",
+        "layers",
+        "models",
+        "surgery",
+        "training",
+        "tuning",
+    ],
     submod_attrs={
         "errors": ["ConfigError", "InputError"],
         "export": ["inference_function"],

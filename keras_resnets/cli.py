@@ -337,15 +337,51 @@ def describe(name, input_shape, classes, as_json, picture):
 @click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
 def export(model, formats, output, dataset, data_dir):
     """Export MODEL, a .keras file, and verify each export on real images."""
+    path, data = _model_and_data(model, dataset, data_dir)
+    from keras_resnets.export.program import run_export
+
+    run_export(path, formats or ("saved_model", "tflite"), output or path.parent, data, click.echo)
+
+
+@cli.command()
+@click.argument("model", type=click.Path())
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["plain", "residual", "folded"]),
+    help="plain: without any addition; residual: a plain network with shortcuts; folded: batch "
+    "normalisation inside the convolutions.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(), help="The .keras file to write.")
+@click.option(
+    "--recalibrate",
+    is_flag=True,
+    help="With --to residual: measure the branches' statistics on training images.",
+)
+@click.option("--dataset", help="Images to compare on.  [default: those it was trained on]")
+@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+def convert(model, to, output, recalibrate, dataset, data_dir):
+    """Convert MODEL, a .keras file, to a network of the same function.
+
+    Prints parameters and multiply-adds before and after, and how the two compare on real images.
+    """
+    path, data = _model_and_data(model, dataset, data_dir)
+    if Path(output).suffix != ".keras":  # before TensorFlow, which is slow
+        raise InputError(f"`--output` must end in .keras. Received: {output}")
+    from keras_resnets.surgery.program import run_convert
+
+    run_convert(path, to, output, data, click.echo, recalibrate=recalibrate)
+
+
+def _model_and_data(model, dataset, data_dir) -> tuple[Path, dict]:
+    """Return a model's path, checked, and which images to try it on."""
     path = Path(model)
     if not path.is_file() or path.suffix != ".keras":
         raise InputError(f"`MODEL` must be an existing .keras file. Received: {model}")
     data = _training_data(path) if dataset is None else {"name": dataset}
     if data_dir is not None:
         data["data_dir"] = data_dir
-    from keras_resnets.export.program import run_export
-
-    run_export(path, formats or ("saved_model", "tflite"), output or path.parent, data, click.echo)
+    return path, data
 
 
 def _training_data(path: Path) -> dict:
@@ -353,7 +389,7 @@ def _training_data(path: Path) -> dict:
     if not summary.is_file():
         raise InputError(
             f"there is no summary.json beside {str(path)!r} that says what it was trained on: give "
-            "--dataset, the images to verify the export on"
+            "--dataset, the images to compare on"
         )
     data = json.loads(summary.read_text())["data"]
     return {name: data[name] for name in ("name", "data_dir", "image_size", "flip")}

@@ -10,7 +10,17 @@ import pytest
 import keras_resnets
 
 ROOT = Path(keras_resnets.__file__).parents[1]
-LAYERS = ("layers", "models", "data", "training", "analysis", "export", "cli", "tuning")
+LAYERS = (
+    "layers",
+    "models",
+    "data",
+    "training",
+    "surgery",
+    "analysis",
+    "export",
+    "cli",
+    "tuning",
+)
 """From the top: each imports only itself and those before it."""
 ABOVE_ALL = ("errors", "files", "run_folder", "_version")
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from keras_resnets.data.load import load_data
+from keras_resnets.data.fitting import images_for
 from keras_resnets.errors import InputError
 from keras_resnets.export.saved_model import export_saved_model
 from keras_resnets.export.tflite import export_tflite, refuse_channels_first
 from keras_resnets.export.verify import Verification
+from keras_resnets.models.saved import read_model
 
 __all__ = ["run_export"]
 
@@ -55,22 +54,9 @@ def run_export(
     nearest = next(parent for parent in [output, *output.absolute().parents] if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(f"output folder {str(output)!r} cannot be written")
-    try:
-        model = keras.saving.load_model(path)
-    except Exception as error:  # whatever a damaged archive or a foreign layer can raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{str(path)!r} cannot be read as a Keras model: {reason}") from error
+    model = read_model(path)
     refuse_channels_first(model)  # data sets are channels last
-    height, channels = model.input_shape[1], model.input_shape[-1]
-    images = load_data(**{"image_size": None, **data})
-    if height is not None and images.image_shape[0] != height == model.input_shape[2]:
-        images = load_data(**{**data, "image_size": height})
-    if images.image_shape[2] != channels:
-        raise InputError(
-            f"data set {images.name!r} has images of {images.image_shape[2]} channels; the model "
-            f"takes {channels}"
-        )
-    test, _ = images.images("test", limit)
+    test, _ = images_for(model.input_shape, data).images("test", limit)
     results = []
     for name in formats:
         export, file = _FORMATS[name]

@@ -164,14 +164,15 @@ class ResidualBlock(Composite):
                     **shared,
                 )
             )
-            if folding[number - 1] is not None:
+            activated_already = (
+                number == 1 and self.activation_order == "pre" and self.preactivation == "none"
+            )
+            if activated_already or folding[number - 1] is not None:
                 self.normalizations.append(None)
                 continue
             self.normalizations.append(
                 normalization(self.style, number, zero=zero and not ends_in_conv, **shared)
             )
-        if self.activation_order == "pre" and self.preactivation == "none":
-            self.normalizations[0] = None
         self.dropout = (
             keras.layers.Dropout(
                 self.dropout_rate, seed=self.seed, dtype=self.dtype_policy, name="dropout"

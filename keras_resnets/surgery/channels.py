@@ -25,7 +25,7 @@ FRESH = -1
 """In the place of a channel of the first network: a new channel, which stands for none."""
 
 Choose = Callable[[str, int, int, int], np.ndarray]
-"""``choose(space, old, new, groups)``: of each of `new` channels, the one of `old` it stands for."""
+"""``choose(space, old, new, groups)``: for each of `new` channels, which of `old` it stands for."""
 
 
 @dataclass
@@ -134,7 +134,11 @@ class Walk:
         if new.shortcut == "identity" == old.shortcut:
             return stream
         same_input = old.preactivation == new.preactivation
-        if new.shortcut.endswith("pad") and same_input and old.shortcut in (new.shortcut, "identity"):
+        if (
+            new.shortcut.endswith("pad")
+            and same_input
+            and old.shortcut in (new.shortcut, "identity")
+        ):
             rest = [spec.out_width - spec.in_width for spec in (old, new)]
             return self.append(stream, old.in_width, self.choose(f"{new.name}/pad", *rest, 1))
         row = self.choose(f"{new.name}/conv{len(self.new.branch(new))}",

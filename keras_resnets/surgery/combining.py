@@ -10,6 +10,7 @@ import keras
 from keras_resnets.errors import InputError
 from keras_resnets.models.checks import check_choice
 from keras_resnets.models.network import Network
+from keras_resnets.models.saved import read_model
 from keras_resnets.surgery.networks import array_of, check_network, rebuilt, weights_of
 
 __all__ = ["COMBINATIONS", "average_checkpoints", "ensemble"]
@@ -69,9 +70,10 @@ def ensemble(
         config = model.config.replace(classifier_activation=inner)
         member = rebuilt(model, config, weights_of(model), name=f"member{number}")
         answers.append(member(image))
-    mean = keras.layers.Average(dtype="float32", name="mean")(answers)
+    dtype = models[0].layers[-1].compute_dtype  # float32 at least, see `create_model`
+    mean = keras.layers.Average(dtype=dtype, name="mean")(answers)
     if outer is not None:
-        mean = keras.layers.Activation(outer, dtype="float32", name="predictions")(mean)
+        mean = keras.layers.Activation(outer, dtype=dtype, name="predictions")(mean)
     return keras.Model(image, mean, name=name)
 
 
@@ -99,8 +101,8 @@ def average_checkpoints(paths: Sequence[str | Path]) -> Network:
     """Return a network whose weights are the mean of several checkpoints' weights.
 
     Of one training's last epochs, it often does better than any of them (Izmailov 2018,
-    arXiv:1803.05407). Its batch normalisation's statistics are averages too: `recalibrate_batch_norm`
-    measures them.
+    arXiv:1803.05407). Its batch normalisation's statistics are averages too:
+    `recalibrate_batch_norm` measures them.
 
     Args:
         paths: ``.keras`` files of networks of one configuration.
@@ -118,7 +120,8 @@ def average_checkpoints(paths: Sequence[str | Path]) -> Network:
         raise InputError(f"`paths` must be a sequence of .keras files. Received: paths={paths!r}")
     first, total = None, None
     for count, path in enumerate(paths, start=1):
-        model = _loaded(path)
+        model = read_model(path, compile=False)
+        check_network(model)
         if first is None:
             first, total = model, weights_of(model)
             continue
@@ -131,16 +134,3 @@ def average_checkpoints(paths: Sequence[str | Path]) -> Network:
             if variable.path in total:
                 total[variable.path] += (array_of(variable) - total[variable.path]) / count
     return rebuilt(first, first.config, total)
-
-
-def _loaded(path) -> Network:
-    path = Path(path)
-    if not path.is_file() or path.suffix != ".keras":
-        raise InputError(f"`paths` must be existing .keras files. Received: {str(path)!r}")
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # whatever a damaged archive or a foreign layer can raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{str(path)!r} cannot be read as a Keras model: {reason}") from error
-    check_network(model)
-    return model

@@ -158,8 +158,7 @@ def _activated_in_stem(config, weights):
     suffix = "" if len(config.stem_convolutions()) == 1 else len(config.stem_convolutions())
     first = config.block_specs()[0].name
     moved = {
-        path.replace(f"{first}/bn1/", f"stem_bn{suffix}/"): value
-        for path, value in weights.items()
+        path.replace(f"{first}/bn1/", f"stem_bn{suffix}/"): value for path, value in weights.items()
     }
     return config.replace(first_activation="stem"), moved
 

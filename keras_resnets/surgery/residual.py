@@ -33,9 +33,7 @@ _DIRAC = 1e-6
 """Most that a carried channel's kernel may differ from the identity."""
 
 
-def to_residual(
-    model: Network, dataset=None, say: Callable[[str], None] | None = print
-) -> Network:
+def to_residual(model: Network, dataset=None, say: Callable[[str], None] | None = print) -> Network:
     """Return a residual network that computes what a plain one computes.
 
     Of a plain network of the catalog, each 3x3 convolution of stride 1 between equal widths becomes

@@ -94,5 +94,3 @@ def scale_branch(
     attention = f"{spec.name}/attention/reduce/kernel"
     if attention in weights:  # it sees the branch scaled, and must answer as before
         weights[attention] = weights[attention] / factor
-
-

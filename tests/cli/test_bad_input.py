@@ -10,7 +10,7 @@ TINY = ["--trials", 1, "--epochs", 1, "--final-epochs", 1, "--blocks", 1, "--wid
 # What is answered before TensorFlow loads, by arguments and words of the answer.
 AT_ONCE = [
     ("serach", "no command is named 'serach'; nearest: search"),
-    ("frobnicate", "no command is named 'frobnicate'; commands: describe, export, list"),
+    ("frobnicate", "no command is named 'frobnicate'; commands: convert, describe, export"),
     ("--nosuch", "No such option"),
     ("search --trails 3", "No such option: --trails|No such option '--trails'"),
     ("search extra", "unexpected extra argument"),
@@ -52,6 +52,14 @@ AT_ONCE = [
     ("export file", "`MODEL` must be an existing .keras file"),
     ("export lonely.keras", "there is no summary.json beside .*give --dataset"),
     ("export lonely.keras --to onix", "'onix' is not one of"),
+    ("convert lonely.keras --to plane -o out.keras", "'plane' is not one of 'plain', 'residual'"),
+    ("convert lonely.keras --to plain", "Missing option '-o' / '--output'"),
+    ("convert lonely.keras --to plain -o out.keras", "no summary.json beside .*give --dataset"),
+    ("convert missing.keras --to plain -o out.keras", "`MODEL` must be an existing .keras file"),
+    (
+        "convert lonely.keras --to plain -o out.h5 --dataset keras_resnets_digits",
+        "`--output` must end in .keras",
+    ),
 ]
 
 LATER = [
@@ -67,6 +75,22 @@ LATER = [
     ("train resnet8_cifar --dataset fashion_mnistt", "nearest: .*fashion_mnist"),
     ("train resnet8_cifar --run-dir file/run", "run folder 'file/run' cannot be written"),
     ("export lonely.keras --dataset keras_resnets_digits", "cannot be read as a Keras model"),
+    (
+        "convert lonely.keras --to plain -o out.keras --dataset keras_resnets_digits",
+        "cannot be read as a Keras model",
+    ),
+    (
+        "convert lonely.keras --to plain -o lonely.keras --dataset keras_resnets_digits",
+        "`--output` must be another file than MODEL",
+    ),
+    (
+        "convert lonely.keras --to plain -o file/out.keras --dataset keras_resnets_digits",
+        "`--output` must lie in a folder that can be written",
+    ),
+    (
+        "convert lonely.keras --to plain -o o.keras --recalibrate --dataset keras_resnets_digits",
+        "`--recalibrate` goes with --to residual",
+    ),
 ]
 
 

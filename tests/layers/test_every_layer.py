@@ -12,6 +12,7 @@ from keras_resnets.layers import (
     BatchNormalization,
     BlurPool,
     BottleneckBlock,
+    ChannelwiseReduction,
     ConvSpec,
     DenseBlockLayer,
     DropoutMerge,
@@ -119,6 +120,9 @@ CASES = {
         SymmetricConv2D, 6, 3, 2, groups=2, standardize=True, parameters=9 * 2 * 6
     ),
     "blur": case(BlurPool, 2),
+    "channelwise": case(ChannelwiseReduction, [(1, "average"), (3, "subsample")]),
+    "channelwise, blurred": case(ChannelwiseReduction, [(2, "blur"), (2, "average")], 2, 3),
+    "channelwise, dilated": case(ChannelwiseReduction, [(2, "average"), (2, "subsample")], 1, 2, 2),
     "max": case(SymmetricMaxPool, 2),
     "max, stride 1": case(SymmetricMaxPool, 1),
     "pad shortcut": case(PadShortcut, 7, 2),

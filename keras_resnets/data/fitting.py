@@ -1,0 +1,37 @@
+"""Images of a data set in the size that a model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_resnets.data.load import ImageData, load_data
+from keras_resnets.errors import InputError
+
+__all__ = ["images_for"]
+
+
+def images_for(input_shape, data: dict[str, Any]) -> ImageData:
+    """Return a data set whose images have the size that a model takes.
+
+    Args:
+        input_shape: The model's, ``(batch, height, width, channels)``; unknown sides fit any image.
+        data: Arguments of `load_data`.
+
+    Raises:
+        InputError: The images have another number of channels than the model takes.
+        DataError: The data set is unknown or unreadable.
+
+    Example:
+        >>> images_for(model.input_shape, {"name": "cifar10"}).image_shape
+        (32, 32, 3)
+    """
+    height, width, channels = input_shape[1:]
+    images = load_data(**{"image_size": None, **data})
+    if height is not None and images.image_shape[0] != height == width:
+        images = load_data(**{**data, "image_size": height})
+    if images.image_shape[2] != channels:
+        raise InputError(
+            f"data set {images.name!r} has images of {images.image_shape[2]} channels; the model "
+            f"takes {channels}"
+        )
+    return images

@@ -1,0 +1,36 @@
+"""Models read from files, with one clear error for what cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+import keras_resnets.models.network  # noqa: F401  registers what a file of ours is made of
+from keras_resnets.errors import InputError
+
+__all__ = ["read_model"]
+
+
+def read_model(path: str | Path, *, compile: bool = True) -> keras.Model:
+    """Return the model of a ``.keras`` file.
+
+    Args:
+        path: The file.
+        compile: Whether to compile it as it was when it was saved.
+
+    Raises:
+        InputError: It is no ``.keras`` file, or cannot be read.
+
+    Example:
+        >>> read_model("model.keras").config.depth
+        20
+    """
+    path = Path(path)
+    if not path.is_file() or path.suffix != ".keras":
+        raise InputError(f"a model must be an existing .keras file. Received: {str(path)!r}")
+    try:
+        return keras.saving.load_model(path, compile=compile)
+    except Exception as error:  # whatever a damaged archive or a foreign layer can raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"{str(path)!r} cannot be read as a Keras model: {reason}") from error

@@ -1,0 +1,110 @@
+"""Narrower networks and dropped blocks: what is kept is what was chosen."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from small_networks import FAMILIES, small_config
+from surgical import apart, kind_weights, made, real_images
+
+import keras_resnets as kr
+from keras_resnets import surgery
+
+LOGITS = {"classifier_activation": None, "input_shape": (16, 16, 3)}
+IMAGES = real_images((16, 16), 8)
+
+
+def halved(config):
+    if config.family == "densenet":
+        return config.replace(growth_rate=2, stem_width=6)
+    widths = tuple(width // 2 for width in config.widths)
+    return config.replace(stem_width=config.stem_width // 2, widths=widths)
+
+
+@pytest.mark.parametrize("criterion", ["l1", "scale", "random"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_becomes_narrower(name, criterion):
+    model = made(small_config(name, **LOGITS), dtype="float32")
+    config = halved(model.config)
+    small = surgery.narrow(model, config, criterion=criterion, say=None)
+    assert small.config == config
+    assert np.isfinite(np.asarray(small(IMAGES))).all()
+
+
+@pytest.mark.parametrize("criterion", ["l1", "scale"])
+@pytest.mark.parametrize("name", ["resnet20_cifar", "resnet50", "resnext50_32x4d", "wrn16_4_cifar",
+                                  "densenet_bc_100_12_cifar"])  # fmt: skip
+def test_channels_that_do_nothing_are_the_ones_to_go(name, criterion):
+    """A network with dead channels narrows to the same function, by either criterion."""
+    small = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))
+    config = small.config
+    changes = {"stem_width": 2 * config.stem_width}
+    if config.family == "densenet":
+        changes["growth_rate"] = 2 * config.growth_rate
+    else:
+        changes["widths"] = tuple(2 * width for width in config.widths)
+    large = surgery.widen(small, config.replace(**changes), say=None)
+    # Make one of each two copies dead: whatever reads the pair then reads the other.
+    for weight in large.weights:
+        value = np.array(keras.ops.convert_to_numpy(weight))
+        last = weight.path.rsplit("/")[-1]
+        if weight.path.startswith(("predictions", "normalization")):
+            rows = 1 if last == "kernel" else None
+        else:
+            rows = 2 if last == "kernel" else None
+            if last in ("gamma", "beta", "kernel"):
+                value[..., 1::2] = 0
+            if last == "moving_mean":
+                value[..., 1::2] = 0
+        weight.assign(value)
+        del rows
+    back = surgery.narrow(large, config, criterion=criterion, say=None)
+    assert apart(large, back, IMAGES) < 1e-9
+
+
+def test_a_stream_keeps_the_same_channels_everywhere():
+    model = made(small_config("resnet20_cifar", **LOGITS), dtype="float32")
+    small = surgery.narrow(model, halved(model.config), criterion="random", seed=3, say=None)
+    old, new = ({w.path: keras.ops.convert_to_numpy(w) for w in m.weights} for m in (model, small))
+    stem = old["stem_conv/kernel"].reshape(-1, 8)
+    kept = [
+        int(np.flatnonzero((stem == column[:, None]).all(0))[0])
+        for column in new["stem_conv/kernel"].reshape(-1, 4).T
+    ]
+    assert kept == sorted(kept)
+    for path in ("stage1_block1/bn2/beta", "stem_bn/moving_mean"):
+        np.testing.assert_array_equal(new[path], old[path][kept])
+
+
+@pytest.mark.parametrize("name", ["resnet20_cifar", "preact_resnet50", "se_resnet50",
+                                  "stochastic_depth_resnet110_cifar"])  # fmt: skip
+def test_a_dropped_block_is_one_whose_branch_is_nothing(name):
+    model = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))
+    deeper = surgery.deepen(model, 2, 1, say=None)
+    back = surgery.drop_blocks(deeper, "stage2_block3", say=None)
+    assert back.config == model.config
+    assert apart(deeper, back, IMAGES) < 1e-9
+    lesion = surgery.drop_blocks(model, ["stage2_block2"], say=None)
+    assert apart(model, lesion, IMAGES) > 1e-3
+    assert lesion.config.blocks[1] == 1
+
+
+BAD = {
+    "criterion": (lambda m: surgery.narrow(m, halved(m.config), criterion="l2"), "`criterion`"),
+    "wider": (
+        lambda m: surgery.narrow(m, m.config.replace(stem_width=16, widths=(16, 32, 64))),
+        "at most as wide",
+    ),
+    "unknown block": (lambda m: surgery.drop_blocks(m, "stage2_blok2"), "nearest: stage2_block2"),
+    "first block": (lambda m: surgery.drop_blocks(m, "stage2_block1"), "shape of their input"),
+    "all blocks": (lambda m: surgery.drop_blocks(m, "stage1_block1"), "one block in every stage"),
+}
+
+
+@pytest.mark.parametrize("shrink, message", BAD.values(), ids=list(BAD))
+def test_bad_input_is_refused(shrink, message):
+    model = kr.create_model(small_config("resnet20_cifar", **LOGITS))
+    with pytest.raises(kr.InputError, match=re.escape(message)) as error:
+        shrink(model)
+    assert "Received: " in str(error.value)
