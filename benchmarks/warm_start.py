@@ -27,14 +27,14 @@ from keras_resnets.training.settings import TrainingSettings
 
 RESULTS = Path(__file__).parent / "results"
 FIELDS = ("run", "network", "params", "epochs", "begins_right", "ends_right", "of")
-RUNS = {
-    "ResNet-20": "parent",
-    "ResNet-20, trained on": None,
-    "ResNet-32 from ResNet-20": None,
-    "WRN-20-2 from ResNet-20": None,
-    "ResNet-32 from scratch": None,
-    "WRN-20-2 from scratch": None,
-}
+RUNS = (
+    "ResNet-20",
+    "ResNet-20, trained on",
+    "ResNet-32 from ResNet-20",
+    "WRN-20-2 from ResNet-20",
+    "ResNet-32 from scratch",
+    "WRN-20-2 from scratch",
+)
 
 
 def right(model, data) -> int:
@@ -116,11 +116,11 @@ def cli(dataset, data_dir, epochs, extra, seed, run_dir, out):
         keras.utils.set_random_seed(seed)
         steps = data.steps_per_epoch(settings.batch_size)
         model = build_for_training(config, settings, steps)
-        curve = [right(model, data) / 10_000, *train(model, data, settings)]
+        curve = [right(model, data) / data.sizes["test"], *train(model, data, settings)]
         with replacing(path) as beside:
             model.save(beside)
         write_json(parent_file, _row("ResNet-20", model, epochs, curve, data, None))
-    for run in list(RUNS)[1:]:
+    for run in RUNS[1:]:
         file = run_dir / f"{run}.json"
         if file.exists():
             continue
@@ -130,7 +130,7 @@ def cli(dataset, data_dir, epochs, extra, seed, run_dir, out):
         model = begin(run, keras.saving.load_model(path, compile=False), data, own)
         before = right(model, data)
         click.echo(f"{run}: begins at {before} right")
-        curve = [before / 10_000, *train(model, data, own)]
+        curve = [before / data.sizes["test"], *train(model, data, own)]
         write_json(file, _row(run, model, extra, curve, data, before))
         keras.utils.clear_session()
     rows = [json.loads((run_dir / f"{run}.json").read_text()) for run in RUNS]

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.catalog import model_config, natural
+from keras_resnets.models.chain_config import ChainConfig
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.densenet_config import DenseNetConfig
 from keras_resnets.models.papers import published
 
-__all__ = ["SORT_KEYS", "catalog_rows", "part_rows", "published_lines", "sketch", "summarize"]
+__all__ = [
+    "SORT_KEYS",
+    "block_kind",
+    "catalog_rows",
+    "part_rows",
+    "published_lines",
+    "sketch",
+    "summarize",
+]
 
 SORT_KEYS = ("name", "params", "macs", "error")
 
@@ -34,6 +43,8 @@ def summarize(config: NetworkConfig) -> str:
         words.append(f"growth rate {config.growth_rate}")
         words += ["bottlenecks"] if config.bottleneck else []
         words += [f"compression {config.compression:g}"] if config.compression < 1 else []
+    elif isinstance(config, ChainConfig):
+        words.append("one convolution after another")
     else:
         words += _residual_words(config)
     if config.normalization == "group":
@@ -77,13 +88,19 @@ def sketch(config: NetworkConfig) -> str:
     return "\n".join(lines)
 
 
+def block_kind(config: NetworkConfig) -> str:
+    """Return what a network's blocks are called."""
+    kinds = {DenseNetConfig: "dense layer", ChainConfig: "convolution"}
+    return kinds.get(type(config)) or config.block
+
+
 def part_rows(config: NetworkConfig) -> list[dict]:
     """Return a row for the stem, each stage and the head: blocks, output, params, MACs, field.
 
     Raises:
         ConfigError: Height or width of the input is unknown.
     """
-    kind = "layer" if isinstance(config, DenseNetConfig) else config.block
+    kind = block_kind(config)
     counts = {f"stage{i}": f"{n} x {kind}" for i, n in enumerate(config.blocks, start=1)}
     return [
         {

@@ -7,10 +7,12 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from keras_resnets.analysis.description import block_kind
 from keras_resnets.analysis.figures import INK, PALETTE
+from keras_resnets.models.chain_config import ChainSpec
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
-from keras_resnets.models.densenet_config import DenseNetConfig, DenseSpec
+from keras_resnets.models.densenet_config import DenseSpec
 from keras_resnets.models.resnet_config import BlockSpec
 
 __all__ = ["draw_network"]
@@ -89,7 +91,7 @@ def _draw(config, boxes, parts) -> Figure:
             ax.add_patch(_box(x, height, color))
             label = f"{title}\n{text}" if title else ""
             ax.text(x, -1.05, label, ha="center", va="top", fontsize=8, color=INK)
-        if isinstance(spec, BlockSpec | DenseSpec):
+        if isinstance(spec, BlockSpec | ChainSpec | DenseSpec):
             spans.setdefault(spec.stage, []).append((x, spec))
             if getattr(spec, "shortcut", "concatenated") != "none":
                 _bypass(ax, x, height, dashed=getattr(spec, "changes_shape", False))
@@ -137,8 +139,8 @@ def _label_stage(ax, config, parts, stage, blocks):
     first, last = blocks[0][0], blocks[-1][0]
     spec = blocks[-1][1]
     height, width, channels = parts[spec.name].output_shape
-    kind = "dense layer" if isinstance(config, DenseNetConfig) else config.block
-    text = f"stage {stage}: {config.blocks[stage - 1]} x {kind}\n{height} x {width} x {channels}"
+    count = f"{config.blocks[stage - 1]} x {block_kind(config)}"
+    text = f"stage {stage}: {count}\n{height} x {width} x {channels}"
     if getattr(config, "final_survival", 1) < 1:
         text += "\nsurvival " + " to ".join(
             f"{block.survival:.2f}"

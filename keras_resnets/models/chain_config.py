@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -53,6 +54,17 @@ class ChainSpec(NamedTuple):
     groups: int = 1
     relu: bool = True
     reduction: Reduction | None = None
+
+    @property
+    def stage(self) -> int:
+        """Stage number, from 1; 0 for what belongs to the stem."""
+        number = self.name.partition("_")[0].removeprefix("stage")
+        return int(number) if number.isdecimal() else 0
+
+    @property
+    def shortcut(self) -> str:
+        """``"none"``: nothing lies beside a convolution."""
+        return "none"
 
     @property
     def conv(self) -> ConvSpec:
@@ -119,12 +131,17 @@ class ChainConfig(NetworkConfig):
     @property
     def stage_strides(self) -> tuple[int, ...]:
         """Stride of each stage, as a whole."""
-        strides: dict[str, int] = {}
+        strides: dict[int, int] = {}
         for spec in self.convolutions:
-            stage = spec.name.split("_")[0]
             step = spec.strides * (spec.reduction.strides if spec.reduction else 1)
-            strides[stage] = strides.get(stage, 1) * step
-        return tuple(strides.values())
+            strides[spec.stage] = strides.get(spec.stage, 1) * step
+        return tuple(stride for stage, stride in strides.items() if stage)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Number of convolutions of each stage."""
+        counts = Counter(spec.stage for spec in self.convolutions)
+        return tuple(count for stage, count in counts.items() if stage)
 
     @property
     def stem_activation(self) -> str:

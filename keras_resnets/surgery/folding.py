@@ -124,7 +124,8 @@ def fold_batch_norm(model: Network, say: Callable[[str], None] | None = print) -
 
     Example:
         >>> folded = fold_batch_norm(model)
-        folded 21 of 21 batch normalisations
+        folded 19 of 19 batch normalisations
+        parameters 269,722 -> 269,034 (1.00x), multiply-adds 40,551,040 -> 40,551,040 (1.00x)
     """
     config = check_network(model)
     if config.normalization != "batch":

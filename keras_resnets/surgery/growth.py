@@ -275,7 +275,7 @@ def widen(
         say: Called with a line on parameters and multiply-adds before and after; None for silence.
 
     Returns:
-        The wider network.
+        The wider network. Without a classifier, its features are the old ones, repeated.
 
     Raises:
         InputError: The model is none of ours, the target differs in anything else, is narrower
@@ -284,7 +284,7 @@ def widen(
 
     Example:
         >>> wider = widen(model, model.config.replace(stem_width=32, widths=(32, 64, 128)))
-        parameters 269,722 -> 1,073,034 (3.98x), multiply-adds 40,551,040 -> 161,153,280 (3.97x)
+        parameters 269,722 -> 1,073,962 (3.98x), multiply-adds 40,551,040 -> 161,318,144 (3.98x)
 
     Reference:
         Chen 2016, arXiv:1511.05641, section 2.2 (Net2WiderNet).

@@ -61,7 +61,7 @@ def to_plain(model: Network, say: Callable[[str], None] | None = print) -> Netwo
 
     Example:
         >>> plain = to_plain(model)
-        parameters 269,722 -> 502,042 (1.86x), multiply-adds 40,551,040 -> 79,676,032 (1.96x)
+        parameters 269,722 -> 502,042 (1.86x), multiply-adds 40,551,040 -> 77,120,128 (1.90x)
 
     Reference:
         Meng 2021, arXiv:2111.00687.

@@ -55,7 +55,7 @@ def narrow(
 
     Example:
         >>> smaller = narrow(model, model.config.replace(stem_width=8, widths=(8, 16, 32)))
-        parameters 269,722 -> 68,186 (0.25x), multiply-adds 40,551,040 -> 10,276,928 (0.25x)
+        parameters 269,722 -> 68,050 (0.25x), multiply-adds 40,551,040 -> 10,248,512 (0.25x)
     """
     config = check_network(model, ResNetConfig, DenseNetConfig, why="its widths are the stages'")
     check_choice("criterion", criterion, CRITERIA)
@@ -143,7 +143,7 @@ def drop_blocks(
 
     Example:
         >>> shallower = drop_blocks(model, ["stage2_block3", "stage3_block3"])
-        parameters 269,722 -> 177,114 (0.66x), multiply-adds 40,551,040 -> 31,113,856 (0.77x)
+        parameters 269,722 -> 177,178 (0.66x), multiply-adds 40,551,040 -> 31,113,856 (0.77x)
 
     Reference:
         Veit 2016, arXiv:1605.06431.

@@ -62,6 +62,7 @@ TWO_STRIDED = (ConvSpec(3, 6, 2), ConvSpec(3, 8))
 THREE = (ConvSpec(1, 4), ConvSpec(3, 4, groups=2), ConvSpec(1, 4))
 STYLED = {
     "group norm": Style(normalization="group", groups=2),
+    "folded": Style(folded=True),
     "standardised": Style(normalization="group", groups=2, weight_standardization=True),
     "decayed": Style(weight_decay=1e-2, initializer="fan_out", momentum=0.5, epsilon=1e-3),
 }
@@ -137,6 +138,7 @@ CASES = {
     "projection, blur, no norm": case(
         ProjectionShortcut, 8, 2, "blur", normalize=False, parameters=4 * 8
     ),
+    "projection, folded": case(ProjectionShortcut, 8, style=STYLED["folded"], parameters=4 * 8 + 8),
     "projection, group norm": case(
         ProjectionShortcut, 8, style=STYLED["group norm"], parameters=4 * 8 + 2 * 8
     ),
@@ -177,6 +179,12 @@ CASES = {
         seed=4,
         parameters=2 * 4 + 4 * 12 + 2 * 12 + 9 * 12 * 3,
         per_pixel_draws=True,
+    ),
+    "dense, folded": case(
+        DenseBlockLayer,
+        3,
+        style=STYLED["folded"],
+        parameters=4 * 4 + 4 * 12 + 12 + 9 * 12 * 3,
     ),
     "transition": case(TransitionLayer, 3, parameters=4 * 4 + 4 * 3),
     "transition, dilated, dropout": case(
@@ -287,6 +295,21 @@ CASES = {
         reached=ends_in("conv2", "bn2"),
     ),
     # Styles, and rows of convolutions.
+    "folded": residual(style=STYLED["folded"], parameters=KERNELS + 6 + 4),
+    "folded, pre": residual(
+        style=STYLED["folded"], activation_order="pre", parameters=KERNELS + 6 + 4 * 4
+    ),
+    "folded, after the addition": residual(
+        style=STYLED["folded"],
+        activation_order="bn_after_addition",
+        parameters=KERNELS + 6 + 4 * 4,
+    ),
+    "folded, begins as zero": residual(
+        style=STYLED["folded"],
+        zero_init=True,
+        parameters=KERNELS + 6 + 4,
+        reached=ends_in("conv2"),
+    ),
     "group norm": residual(style=STYLED["group norm"], parameters=KERNELS + POST // 2),
     "standardised, pre": residual(
         style=STYLED["standardised"], activation_order="pre", parameters=KERNELS + PRE // 2

@@ -1,5 +1,7 @@
 """Plain networks from residual ones, and folded ones: sizes, operations, exports, refusals."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -70,6 +72,53 @@ def test_the_3x3_of_a_bottleneck_has_groups_where_that_is_cheaper():
     grouped = surgery.to_plain(kr.create_model("resnext50_32x4d", classes=2), say=None).config
     groups = {spec.name: spec.groups for spec in grouped.convolutions}
     assert groups["stage1_block2_conv2"] == 256 // 4 + 32
+
+
+@pytest.mark.parametrize("name", ["resnet20_cifar", "preact_resnet50", "resnet50d"])
+def test_a_chain_is_described_drawn_and_tapped_like_any_network(name):
+    from keras_resnets.analysis.description import part_rows, sketch, summarize
+    from keras_resnets.analysis.drawing import draw_network
+
+    model = made(small_config(name, input_shape=(32, 32, 3)), dtype="float32")
+    plain = surgery.to_plain(model, say=None)
+    assert "one convolution after another" in summarize(plain.config)
+    rows, old = part_rows(plain.config), part_rows(model.config)
+    assert [row["part"] for row in rows] == [row["part"] for row in old]
+    assert [row["macs"] for row in rows[1:-1]] > [row["macs"] for row in old[1:-1]]
+    assert len(sketch(plain.config).splitlines()) == len(plain.config.blocks)
+    assert draw_network(plain.config).axes
+    for by in ("level", "stage"):
+        shapes = [
+            [tuple(tensor.shape[1:3]) for tensor in kr.feature_pyramid(m, by).values()]
+            for m in (plain, model)
+        ]
+        assert shapes[0] == shapes[1]
+    again = kr.config_from_dict(json.loads(plain.config.to_json()))
+    assert again == plain.config
+    assert hash(again) == hash(plain.config)
+
+
+BAD_CHAINS = {
+    "no name": ({"convolutions": [(1, 3, 8)]}, "a name, an odd size"),
+    "even": ({"convolutions": [("a", 2, 8)]}, "a name, an odd size"),
+    "short": ({"convolutions": [("a", 3)]}, "ChainSpec, or their fields"),
+    "groups": ({"convolutions": [("a", 3, 8, 1, 1, 3)]}, "groups that divide 16 and 8 channels"),
+    "twice": ({"convolutions": [("a", 3, 8), ("a", 3, 8)]}, "of different names"),
+    "reduction": (
+        {"convolutions": [("a", 3, 8, 1, 1, 1, True, (((4, "average"),), 2))]},
+        "reductions of all filters",
+    ),
+    "type": ({"convolutions": "abc"}, "a sequence of ChainSpec"),
+    "stem_end": ({"stem_end": "relu"}, "`stem_end` must be one of"),
+    "origin": ({"origin": 3}, "`origin` must be None or a configuration"),
+}
+
+
+@pytest.mark.parametrize("fields, message", BAD_CHAINS.values(), ids=list(BAD_CHAINS))
+def test_chains_that_cannot_be_are_refused(fields, message):
+    with pytest.raises(kr.ConfigError, match=message) as error:
+        kr.ChainConfig(**fields)
+    assert "Received: " in str(error.value)
 
 
 def test_a_dead_scale_is_carried_another_way():
