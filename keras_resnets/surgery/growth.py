@@ -17,6 +17,7 @@ from keras_resnets.models.resnet_config import BlockSpec
 from keras_resnets.surgery.channels import FRESH, Walk, moved, received, splits
 from keras_resnets.surgery.networks import (
     Weights,
+    assign,
     check_network,
     compared,
     identity_affine,
@@ -340,9 +341,8 @@ class _Widening:
 
 
 def _grown(model, new: NetworkConfig, move, optimizer: bool, say) -> Network:
-    empty = rebuilt(model, new, {})
-    weights = move.begun(move(weights_of(model), weights_of(empty), True))
-    grown = rebuilt(model, new, weights)
+    grown = rebuilt(model, new, {})
+    assign(grown, move.begun(move(weights_of(model), weights_of(grown), True)))
     if optimizer:
         carry_optimizer(model, grown, move)
     if say is not None:

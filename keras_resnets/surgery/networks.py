@@ -18,6 +18,7 @@ __all__ = [
     "Weights",
     "affine",
     "array_of",
+    "assign",
     "check_network",
     "compared",
     "effective_kernel",
@@ -91,11 +92,18 @@ def rebuilt(
     new = create_model(
         config, name=name or model.name, data_format=first.data_format, dtype=first.dtype_policy
     )
-    variables = {variable.path: variable for variable in new.weights}
+    assign(new, weights)
+    _copy_trainability(model, new)
+    if model.remat is not None and new._stage_blocks():
+        new.remat = model.remat
+    return new
+
+
+def assign(model: Network, weights: Mapping[str, np.ndarray]) -> None:
+    """Give weights of a network values, by variable path."""
+    variables = {variable.path: variable for variable in model.weights}
     for path, value in weights.items():
         variables[path].assign(value)
-    _copy_trainability(model, new)
-    return new
 
 
 def _copy_trainability(model, new):

@@ -13,7 +13,7 @@ from keras_resnets.models.families import DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.surgery.channels import Walk, moved, received
 from keras_resnets.surgery.growth import target
-from keras_resnets.surgery.networks import check_network, compared, rebuilt, weights_of
+from keras_resnets.surgery.networks import assign, check_network, compared, rebuilt, weights_of
 from keras_resnets.surgery.survival import scale_branch
 
 __all__ = ["CRITERIA", "drop_blocks", "narrow"]
@@ -63,10 +63,11 @@ def narrow(
     weights = weights_of(model)
     keep = _Keep(_scores(config, weights, criterion, seed))
     moves = Walk(config, new, keep).run()
-    values = moved(moves, weights, weights_of(rebuilt(model, new, {})))
+    narrower = rebuilt(model, new, {})
+    assign(narrower, moved(moves, weights, weights_of(narrower)))
     if say is not None:
         say(compared(config, new))
-    return rebuilt(model, new, values)
+    return narrower
 
 
 class _Keep:

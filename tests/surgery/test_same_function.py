@@ -204,6 +204,7 @@ def test_what_a_network_is_beside_its_function_is_kept(kind):
     config = small_config("resnet20_cifar", **LOGITS)
     model = kr.create_model(config, name="mine", dtype="mixed_bfloat16")
     kr.freeze(hard_weights(model), through="stage1")
+    model.remat = "block"
     new = FUNCTIONS[kind](model)
     assert new.name == "mine"
     assert new.get_layer("predictions").compute_dtype == "float32"
@@ -212,6 +213,7 @@ def test_what_a_network_is_beside_its_function_is_kept(kind):
     assert not new.get_layer("stem_conv").trainable
     if kind != "plain":  # whose layers have other names
         assert not first.trainable
+        assert new.remat == "block"
         assert new.get_layer("stage2_block1").trainable
 
 
