@@ -52,6 +52,16 @@ def kind_weights(model, seed=0):
     return model
 
 
+def scaled(config, factor):
+    """Return a configuration with all widths so many times as large."""
+    changes = {"stem_width": int(factor * config.stem_width)}
+    if config.family == "densenet":
+        changes["growth_rate"] = int(factor * config.growth_rate)
+    else:
+        changes["widths"] = tuple(int(factor * width) for width in config.widths)
+    return config.replace(**changes)
+
+
 @functools.cache
 def _photographs():
     return [image.astype("float32") / 127.5 - 1 for image in load_sample_images().images]

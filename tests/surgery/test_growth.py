@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gradients import gradients
 from small_networks import small_config
-from surgical import apart, kind_weights, made, real_images
+from surgical import apart, kind_weights, made, real_images, scaled
 
 import keras_resnets as kr
 from keras_resnets import surgery
@@ -35,13 +35,7 @@ def deeper(model, **options):
 
 
 def wider(model, **options):
-    config = model.config
-    changes = {"stem_width": 2 * config.stem_width}
-    if config.family == "densenet":
-        changes["growth_rate"] = 2 * config.growth_rate
-    else:
-        changes["widths"] = tuple(2 * width for width in config.widths)
-    return surgery.widen(model, config.replace(**changes), say=None, **options)
+    return surgery.widen(model, scaled(model.config, 2), say=None, **options)
 
 
 GROWTHS = {"deeper": deeper, "wider": wider}

@@ -6,7 +6,7 @@ import pytest
 from drawn_configs import fields
 from hypothesis import HealthCheck, given, settings
 from small_networks import FAMILIES, small_config
-from surgical import apart, batches, check_same, hard_weights, made, real_images, values_of
+from surgical import apart, batches, check_same, hard_weights, made, real_images, scaled, values_of
 
 import keras_resnets as kr
 from keras_resnets import surgery
@@ -20,16 +20,8 @@ def deeper(model):
     )
 
 
-def wider(model, factor=2):
-    """All widths alike; stem and growth too."""
-    config = model.config
-    if config.family == "densenet":
-        changes = {"growth_rate": factor * config.growth_rate}
-    else:
-        changes = {"widths": tuple(factor * width for width in config.widths)}
-    return surgery.widen(
-        model, config.replace(stem_width=factor * config.stem_width, **changes), say=None
-    )
+def wider(model):
+    return surgery.widen(model, scaled(model.config, 2), say=None)
 
 
 def a_little_wider(model):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from small_networks import FAMILIES, small_config
-from surgical import apart, kind_weights, made, real_images
+from surgical import apart, kind_weights, made, real_images, scaled
 
 import keras_resnets as kr
 from keras_resnets import surgery
@@ -16,10 +16,7 @@ IMAGES = real_images((16, 16), 8)
 
 
 def halved(config):
-    if config.family == "densenet":
-        return config.replace(growth_rate=2, stem_width=6)
-    widths = tuple(width // 2 for width in config.widths)
-    return config.replace(stem_width=config.stem_width // 2, widths=widths)
+    return scaled(config, 0.5)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -39,26 +36,14 @@ def test_channels_that_do_nothing_are_the_ones_to_go(name, criterion):
     """A network with dead channels narrows to the same function, by either criterion."""
     small = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))
     config = small.config
-    changes = {"stem_width": 2 * config.stem_width}
-    if config.family == "densenet":
-        changes["growth_rate"] = 2 * config.growth_rate
-    else:
-        changes["widths"] = tuple(2 * width for width in config.widths)
-    large = surgery.widen(small, config.replace(**changes), say=None)
+    large = surgery.widen(small, scaled(config, 2), say=None)
     # Make one of each two copies dead: whatever reads the pair then reads the other.
     for weight in large.weights:
         value = np.array(keras.ops.convert_to_numpy(weight))
         last = weight.path.rsplit("/")[-1]
-        if weight.path.startswith(("predictions", "normalization")):
-            rows = 1 if last == "kernel" else None
-        else:
-            rows = 2 if last == "kernel" else None
-            if last in ("gamma", "beta", "kernel"):
-                value[..., 1::2] = 0
-            if last == "moving_mean":
-                value[..., 1::2] = 0
+        if last in ("kernel", "gamma", "beta", "moving_mean") and "predictions" not in weight.path:
+            value[..., 1::2] = 0
         weight.assign(value)
-        del rows
     back = surgery.narrow(large, config, criterion=criterion, say=None)
     assert apart(large, back, IMAGES) < 1e-9
 
