@@ -231,7 +231,8 @@ class ResNetConfig(NetworkConfig):
             raise self._disagree(
                 "zero_init_residual", "activation_order", "no gradient passes a ReLU of zeros"
             )
-        if self.weight_standardization and order in ("pre", "bn_after_addition"):
+        ends_in_conv = self.folded or order in ("pre", "bn_after_addition")
+        if self.weight_standardization and ends_in_conv:
             raise self._disagree(
                 "zero_init_residual",
                 "weight_standardization",

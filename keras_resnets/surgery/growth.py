@@ -158,7 +158,7 @@ def target(config: NetworkConfig, to, fields: tuple[str, ...]) -> NetworkConfig:
 def _check_identity(model, config: ResNetConfig):
     """Raise `InputError` where no block of the kind can be the identity and learn."""
     order, standardized = config.activation_order, config.weight_standardization
-    ends_in_conv = order in ("pre", "bn_after_addition")
+    ends_in_conv = config.folded or order in ("pre", "bn_after_addition")
     group = config.normalization == "group"
     plain = config.shortcut == "none"
     projects = config.shortcut == "C"

@@ -100,7 +100,7 @@ def test_branches():
 
 @pytest.mark.parametrize("block", KERNELS)
 def test_a_branch_has_the_kernels_and_the_stride_of_its_block(block):
-    for antialias in (False, True):
+    for antialias in (False, True) if len(KERNELS[block]) > 1 else (False,):
         specs = branch_convolutions(block, 8, 2, antialias=antialias)
         assert tuple(spec.kernel_size for spec in specs) == KERNELS[block]
         assert np.prod([spec.total_stride for spec in specs]) == 2
