@@ -79,6 +79,51 @@ def test_copies_of_a_channel_grow_apart():
     assert np.abs(kernel[..., 0] - kernel[..., 1]).max() > 1e-6
 
 
+KINDS = {
+    "plain SGD": lambda: keras.optimizers.SGD(0.01),
+    "AMSGrad": lambda: keras.optimizers.Adam(1e-3, amsgrad=True),
+    "RMSprop": lambda: keras.optimizers.RMSprop(1e-3, momentum=0.5, centered=True),
+    "Adagrad": lambda: keras.optimizers.Adagrad(1e-2),
+    "Adadelta": lambda: keras.optimizers.Adadelta(1.0),
+    "Ftrl": lambda: keras.optimizers.Ftrl(1e-2),
+    "Lion": lambda: keras.optimizers.Lion(1e-4),
+    "Lamb": lambda: keras.optimizers.Lamb(1e-3),
+    "Muon": lambda: keras.optimizers.Muon(1e-3),
+    "accumulating": lambda: keras.optimizers.SGD(0.01, momentum=0.9, gradient_accumulation_steps=2),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_optimizer_is_carried(kind):
+    """Slots of old weights go over bit by bit; training goes on."""
+    model = kr.create_model(small_config("resnet20_cifar", **LOGITS))
+    model.compile(KINDS[kind](), LOSS)
+    for _ in range(4):
+        model.train_on_batch(IMAGES, LABELS)
+    new = surgery.deepen(model, 3, 1, optimizer=True, say=None)
+    assert int(new.optimizer.iterations) == int(model.optimizer.iterations) > 0
+    old, now = (
+        {v.path.split("/", 1)[1]: keras.ops.convert_to_numpy(v) for v in m.optimizer.variables}
+        for m in (model, new)
+    )
+    assert set(old) <= set(now)
+    for path, value in old.items():
+        if not path.endswith("gradient_accumulator"):
+            np.testing.assert_array_equal(value, now[path], err_msg=path)
+    wide = wider(model, optimizer=True)
+    for network_ in (new, wide):
+        network_.train_on_batch(IMAGES, LABELS)
+        assert np.isfinite(np.asarray(network_(IMAGES))).all()
+
+
+def test_an_optimizer_of_other_shapes_is_refused():
+    model = kr.create_model(small_config("resnet20_cifar", **LOGITS))
+    model.compile(keras.optimizers.Adafactor(1e-3), LOSS)
+    model.train_on_batch(IMAGES, LABELS)
+    with pytest.raises(kr.InputError, match="Received: optimizer=True, Adafactor with"):
+        wider(model, optimizer=True)
+
+
 OPTIMIZERS = {
     "SGD": lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
     "schedule": lambda: keras.optimizers.SGD(
