@@ -26,6 +26,8 @@ def read_model(path: str | Path, *, compile: bool = True) -> keras.Model:
         >>> read_model("model.keras").config.depth
         20
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"a model must be the path of a .keras file. Received: {path!r}")
     path = Path(path)
     if not path.is_file() or path.suffix != ".keras":
         raise InputError(f"a model must be an existing .keras file. Received: {str(path)!r}")

@@ -116,7 +116,7 @@ def average_checkpoints(paths: Sequence[str | Path]) -> Network:
     Example:
         >>> model = average_checkpoints(["epoch28.keras", "epoch29.keras", "epoch30.keras"])
     """
-    if isinstance(paths, str | Path) or not list(paths):
+    if not isinstance(paths, list | tuple) or not paths:
         raise InputError(f"`paths` must be a sequence of .keras files. Received: paths={paths!r}")
     first, total = None, None
     for count, path in enumerate(paths, start=1):

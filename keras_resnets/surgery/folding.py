@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from keras_resnets.errors import InputError
 from keras_resnets.layers.geometry import KERNELS, NORMALIZING_ORDERS, folding_convolution
+from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.families import DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
@@ -44,19 +45,24 @@ class Folding:
     reason: str = ""
 
 
-def foldings(config: NetworkConfig) -> list[Folding]:
+def foldings(config: NetworkConfig | str) -> list[Folding]:
     """Say of each batch normalisation of a network where it can be folded, or why it is kept.
 
     A normalisation is folded into a convolution that it follows directly, never forward into one
     that it precedes: that one pads with zeros, which the normalisation would not leave zero.
 
     Args:
-        config: The network's configuration.
+        config: The network's configuration, or its name in the catalog.
+
+    Raises:
+        ConfigError: The name is unknown.
 
     Example:
-        >>> [fold.into for fold in foldings(model_config("resnet20_cifar"))][:2]
+        >>> [fold.into for fold in foldings("resnet20_cifar")][:2]
         ['stem_conv', 'stage1_block1/conv1']
     """
+    if not isinstance(config, NetworkConfig):
+        config = model_config(config)
     if config.folded:
         config = config.replace(folded=False)
     found = []

@@ -70,7 +70,8 @@ def deepen(
         say: Called with a line on parameters and multiply-adds before and after; None for silence.
 
     Returns:
-        The deeper network; gradients reach each of its weights after at most two steps.
+        The deeper network; gradients reach each of its weights after at most two steps. Without a
+        classifier, a dense network puts out its new features too.
 
     Raises:
         InputError: The model is none of ours, the stage or the target illegal, or a block of this

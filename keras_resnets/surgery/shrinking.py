@@ -150,7 +150,9 @@ def drop_blocks(
         Veit 2016, arXiv:1605.06431.
     """
     config = check_network(model, ResNetConfig, why="others' blocks are no residual ones")
-    names = [blocks] if isinstance(blocks, str) else list(blocks)
+    names = [blocks] if isinstance(blocks, str) else blocks
+    if not isinstance(names, list | tuple | set) or not names:
+        raise InputError(f"`blocks` must be names of blocks. Received: blocks={blocks!r}")
     specs = {spec.name: spec for spec in config.block_specs()}
     for name in names:
         if name not in specs:

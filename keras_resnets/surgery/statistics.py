@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_resnets.errors import InputError
+from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.surgery.networks import affine, array_of, check_network, rebuilt, weights_of
@@ -57,6 +58,9 @@ def recalibrate_batch_norm(
         >>> model = recalibrate_batch_norm(model, train_images)
     """
     config = check_network(model)
+    for name, count in (("batch_size", batch_size), ("steps", steps)):
+        ok = is_int(count) or (name == "steps" and count is None)
+        check(ok, name, "a positive integer", count)
     twin = without_drops(model) if isinstance(config, ResNetConfig) else _without_dropout(model)
     layers = _normalizations(twin)
     if not layers:
@@ -101,7 +105,7 @@ def _batches(model, dataset, batch_size, steps) -> Iterator[np.ndarray]:
     if hasattr(dataset, "shape") or isinstance(dataset, list):
         array = np.asarray(dataset)
         dataset = (array[i : i + batch_size] for i in range(0, len(array), batch_size))
-    elif not isinstance(dataset, Iterable):
+    elif isinstance(dataset, str) or not isinstance(dataset, Iterable):
         raise InputError(
             "`dataset` must be an array of images or an iterable of batches. "
             f"Received: a {type(dataset).__name__}"
@@ -111,7 +115,7 @@ def _batches(model, dataset, batch_size, steps) -> Iterator[np.ndarray]:
         if steps is not None and number >= steps:
             return
         images = batch[0] if isinstance(batch, tuple | list) else batch
-        shape = tuple(images.shape)
+        shape = np.shape(images)
         fits = len(shape) == len(expected) and all(
             want is None or want == got for want, got in zip(expected, shape, strict=True)
         )

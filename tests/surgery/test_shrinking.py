@@ -82,6 +82,7 @@ BAD = {
         "at most as wide",
     ),
     "unknown block": (lambda m: surgery.drop_blocks(m, "stage2_blok2"), "nearest: stage2_block2"),
+    "no names": (lambda m: surgery.drop_blocks(m, None), "`blocks` must be names of blocks"),
     "first block": (lambda m: surgery.drop_blocks(m, "stage2_block1"), "shape of their input"),
     "all blocks": (lambda m: surgery.drop_blocks(m, "stage1_block1"), "one block in every stage"),
 }

@@ -132,6 +132,15 @@ BAD = {
     "no images": (lambda m, _: surgery.recalibrate_batch_norm(m, IMAGES[:0]), "at least one"),
     "shape": (lambda m, _: surgery.recalibrate_batch_norm(m, IMAGES[:, :8]), "of shape"),
     "type": (lambda m, _: surgery.recalibrate_batch_norm(m, 3), "Received: a int"),
+    "no data": (lambda m, _: surgery.recalibrate_batch_norm(m, "abc"), "Received: a str"),
+    "no shape": (lambda m, _: surgery.recalibrate_batch_norm(m, [{}]), "of shape"),
+    "batch size": (
+        lambda m, _: surgery.recalibrate_batch_norm(m, IMAGES, batch_size=0),
+        "`batch_size` must be a positive integer. Received: batch_size=0",
+    ),
+    "steps": (lambda m, _: surgery.recalibrate_batch_norm(m, IMAGES, steps=0), "`steps` must"),
+    "no paths": (lambda m, d: surgery.average_checkpoints(None), "`paths` must be a sequence"),
+    "no path": (lambda m, d: surgery.average_checkpoints([3]), "Received: 3"),
     "not finite": (
         lambda m, _: surgery.recalibrate_batch_norm(m, IMAGES * np.nan),
         "finite statistics",
