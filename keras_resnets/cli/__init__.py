@@ -1,0 +1,103 @@
+"""The command ``keras-resnets``: a thin shell over the package's functions.
+
+Nothing heavy is imported until a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+import click
+
+from keras_resnets._version import __version__
+from keras_resnets.cli.artefacts import convert, export
+from keras_resnets.cli.networks import describe, list_
+from keras_resnets.cli.searching import search
+from keras_resnets.cli.training import train
+from keras_resnets.errors import InputError, RunError, nearest
+
+__all__ = ["cli", "main"]
+
+
+class _Group(click.Group):
+    """A group that names the nearest command to an unknown one, and may be interrupted."""
+
+    def resolve_command(self, ctx, args):
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            names = self.list_commands(ctx)
+            known = nearest(args[0], names) or f"; commands: {', '.join(names)}"
+            raise click.UsageError(f"no command is named {args[0]!r}{known}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would add an empty line
+            raise click.Abort() from None
+
+
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="keras-resnets")
+@click.option("--verbose", is_flag=True, help="Show the messages of TensorFlow and its friends.")
+@click.pass_context
+def cli(context, verbose):
+    """Search, train, describe and export residual networks."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    elif not verbose:
+        _silence_libraries()
+
+
+for _command in (search, train, list_, describe, export, convert):
+    cli.add_command(_command)
+
+
+def _silence_libraries() -> None:
+    """Keep TensorFlow's messages off the terminal; ours, and Python's errors, stay.
+
+    TensorFlow writes to file descriptor 2 before its own log level counts.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    try:
+        terminal = os.dup(2)
+    except OSError:
+        return  # started without a standard error: there is nothing to keep clean
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(terminal, "w", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command; wrong input is one line on standard error and exit code 2."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # for a terminal that knows no squares
+    try:
+        code = cli.main(args=args, prog_name="keras-resnets", standalone_mode=False)
+    except click.Abort:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the terminal wrote ^C
+        _complain("interrupted; the same command goes on where it was")
+        code = 130
+    except (click.ClickException, InputError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        _complain(message)
+        code = 2
+    except (RunError, OSError) as error:
+        _complain(str(error))
+        code = 1
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    print("keras-resnets: " + " ".join(message.split()), file=sys.stderr)

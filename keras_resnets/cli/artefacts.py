@@ -1,0 +1,62 @@
+"""``keras-resnets export`` and ``convert``: what becomes of a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_resnets.cli.options import model_and_data
+from keras_resnets.errors import InputError
+
+__all__ = ["convert", "export"]
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option(
+    "--to",
+    "formats",
+    multiple=True,
+    type=click.Choice(["saved_model", "tflite"]),
+    help="Format, may be repeated.  [default: both]",
+)
+@click.option("-o", "--output", type=click.Path(), help="Folder.  [default: the model's own]")
+@click.option("--dataset", help="Images to verify on.  [default: those it was trained on]")
+@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+def export(model, formats, output, dataset, data_dir):
+    """Export MODEL, a .keras file, and verify each export on real images."""
+    path, data = model_and_data(model, dataset, data_dir)
+    from keras_resnets.export.program import run_export
+
+    run_export(path, formats or ("saved_model", "tflite"), output or path.parent, data, click.echo)
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["plain", "residual", "folded"]),
+    help="plain: without any addition; residual: a plain network with shortcuts; folded: batch "
+    "normalisation inside the convolutions.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(), help="The .keras file to write.")
+@click.option(
+    "--recalibrate",
+    is_flag=True,
+    help="With --to residual: measure the branches' statistics on training images.",
+)
+@click.option("--dataset", help="Images to compare on.  [default: those it was trained on]")
+@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+def convert(model, to, output, recalibrate, dataset, data_dir):
+    """Convert MODEL, a .keras file, to a network of the same function.
+
+    Prints parameters and multiply-adds before and after, and how the two compare on real images.
+    """
+    path, data = model_and_data(model, dataset, data_dir)
+    if Path(output).suffix != ".keras":  # before TensorFlow, which is slow
+        raise InputError(f"`--output` must end in .keras. Received: {output}")
+    from keras_resnets.surgery.program import run_convert
+
+    run_convert(path, to, output, data, click.echo, recalibrate=recalibrate)

@@ -1,0 +1,166 @@
+"""What the commands share: parameter types, options of the data, tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from keras_resnets.errors import InputError
+
+__all__ = [
+    "Count",
+    "Shape",
+    "data_options",
+    "deliver",
+    "model_and_data",
+    "slug",
+    "table",
+    "thousands",
+]
+
+
+class Count(click.ParamType):
+    """A positive count, plain or with k, M or G: ``500k``, ``1.5M``."""
+
+    name = "number"
+
+    def convert(self, value, param, ctx):
+        """Return the number, or fail as click does."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", str(value).replace("_", ""))
+        factor = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+        number = round(float(match[1]) * factor[match[2].lower()]) if match else 0
+        if number < 1:
+            self.fail(f"must be a positive number such as 500k or 1.5M. Received: {value}", param)
+        return number
+
+
+class Shape(click.ParamType):
+    """An image shape: ``64x64x3``."""
+
+    name = "HxWxC"
+
+    def convert(self, value, param, ctx):
+        """Return the three numbers, or fail as click does."""
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", str(value))
+        if not match:
+            self.fail(f"must be height x width x channels, 64x64x3. Received: {value}", param)
+        return tuple(int(part) for part in match.groups())
+
+
+_DATA_OPTIONS = (
+    click.option(
+        "--dataset",
+        default="keras_resnets_digits",
+        show_default=True,
+        help="TensorFlow Datasets name, or a folder of images in class folders.",
+    ),
+    click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data."),
+    click.option(
+        "--image-size",
+        type=click.IntRange(1),
+        help="Resize images to this many pixels.  [default: their own size, 64 if they differ]",
+    ),
+    click.option(
+        "--flip/--no-flip",
+        default=None,
+        help="Mirror training images.  [default: yes, but not digits and letters]",
+    ),
+    click.option(
+        "--batch-size",
+        default=64,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Images a training step.",
+    ),
+    click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "float32", "mixed_bfloat16", "mixed_float16"]),
+        help="Dtype policy of training; auto takes what is fastest on the device.",
+    ),
+    click.option(
+        "--xla/--no-xla",
+        default=None,
+        help="Compile training by XLA.  [default: what is fastest on the device]",
+    ),
+    click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0, 2**31 - 2),
+        help="Fixes weights, data order and proposals.",
+    ),
+)
+
+
+def data_options(function):
+    """Give a command the options of the data, the batches, the device and the seed."""
+    for option in reversed(_DATA_OPTIONS):
+        function = option(function)
+    return function
+
+
+def deliver(text: str, output: str | None) -> None:
+    """Print a text, or write it into the file that the user named.
+
+    Raises:
+        InputError: The file's folder does not exist.
+    """
+    if output is None:
+        click.echo(text)
+        return
+    from keras_resnets.files import write_text
+
+    path = Path(output)
+    if not path.parent.is_dir() or path.is_dir():
+        raise InputError(f"`--output` must be a file in an existing folder. Received: {output}")
+    write_text(path, text + "\n")
+
+
+def model_and_data(model, dataset, data_dir) -> tuple[Path, dict]:
+    """Return a model's path, checked, and which images to try it on."""
+    path = Path(model)
+    if not path.is_file() or path.suffix != ".keras":
+        raise InputError(f"`MODEL` must be an existing .keras file. Received: {model}")
+    data = _training_data(path) if dataset is None else {"name": dataset}
+    if data_dir is not None:
+        data["data_dir"] = data_dir
+    return path, data
+
+
+def _training_data(path: Path) -> dict:
+    summary = path.parent / "summary.json"
+    if not summary.is_file():
+        raise InputError(
+            f"there is no summary.json beside {str(path)!r} that says what it was trained on: give "
+            "--dataset, the images to compare on"
+        )
+    data = json.loads(summary.read_text())["data"]
+    return {name: data[name] for name in ("name", "data_dir", "image_size", "flip")}
+
+
+def slug(name: str) -> str:
+    """Return the last part of a name or path as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", Path(name).name).strip("-") or "data"
+
+
+def thousands(number: int) -> str:
+    """Return a number with commas."""
+    return f"{number:,}"
+
+
+def table(headings, rows, text_columns=1) -> list[str]:
+    """Return the lines of columns of text, then of numbers."""
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    lines = []
+    for row in [headings, *rows]:
+        cells = [
+            cell.ljust(width) if i < text_columns else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
