@@ -18,11 +18,12 @@ LAYERS = (
     "surgery",
     "analysis",
     "export",
+    "evaluation",
     "cli",
     "tuning",
 )
 """From the top: each imports only itself and those before it."""
-ABOVE_ALL = ("errors", "files", "run_folder", "_version")
+ABOVE_ALL = ("errors", "files", "run_folder", "schema", "_version")
 
 MAY = {
     # The one exception of the design: the command imports the search when it is asked to run it.
