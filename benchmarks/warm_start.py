@@ -8,7 +8,6 @@ trainings are kept, and the same command goes on.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -63,16 +62,16 @@ def begin(run, parent, data, settings):
     keras.utils.set_random_seed(settings.seed)
     deep = parent.config.replace(blocks=(5, 5, 5))
     wide = parent.config.replace(stem_width=32, widths=(32, 64, 128))
-    steps = data.steps_per_epoch(settings.batch_size)
+    plan = settings.plan(data.sizes["train"])
     if "scratch" in run:
-        return build_for_training(deep if "32" in run else wide, settings, steps)
+        return build_for_training(deep if "32" in run else wide, settings, plan)
     if "ResNet-32" in run:
         model = deepen(parent, to=deep)
     elif "WRN" in run:
         model = widen(parent, to=wide)
     else:
         model = parent
-    compile_for_training(model, settings, steps)
+    compile_for_training(model, settings, plan)
     return model
 
 
@@ -108,14 +107,13 @@ def cli(dataset, data_dir, epochs, extra, seed, run_dir, out):
     data = load_data(dataset, data_dir=data_dir)
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    settings = TrainingSettings(epochs=epochs, batch_size=128, seed=seed)
+    settings = TrainingSettings(recipe="search", epochs=epochs, batch_size=128, seed=seed)
     config = data.adapt(kr.model_config("resnet20_cifar"))
     path = run_dir / "parent.keras"
     parent_file = run_dir / "ResNet-20.json"
     if not parent_file.exists():
         keras.utils.set_random_seed(seed)
-        steps = data.steps_per_epoch(settings.batch_size)
-        model = build_for_training(config, settings, steps)
+        model = build_for_training(config, settings, settings.plan(data.sizes["train"]))
         curve = [right(model, data) / data.sizes["test"], *train(model, data, settings)]
         with replacing(path) as beside:
             model.save(beside)
@@ -126,7 +124,7 @@ def cli(dataset, data_dir, epochs, extra, seed, run_dir, out):
             continue
         # What learns on begins at half the rate; what learns from scratch, at the parent's.
         rate = 0.1 if "scratch" in run else 0.05
-        own = dataclasses.replace(settings, epochs=extra, learning_rate=rate)
+        own = settings.replace(epochs=extra).set(lr=rate)
         model = begin(run, keras.saving.load_model(path, compile=False), data, own)
         before = right(model, data)
         click.echo(f"{run}: begins at {before} right")

@@ -48,6 +48,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "analysis",
         "data",
         "errors",
+        "evaluation",
         "export",
         "layers",
         "models",

@@ -123,7 +123,7 @@ class RunFolder:
                 f"run folder {str(self.path)!r} belongs to another command, {command!r}: "
                 "use another --run-dir"
             )
-        here = self._identity["settings"]
+        here, there = _flat(self._identity["settings"]), _flat(there)
         for name in sorted(here.keys() | there.keys()):
             if here.get(name) != there.get(name):
                 raise RunFolderError(
@@ -139,3 +139,14 @@ class RunFolder:
 
     def _unwritable(self, reason: str) -> RunFolderError:
         return RunFolderError(f"run folder {str(self.path)!r} cannot be written: {reason}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values with those of tables inside under ``table.name``."""
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

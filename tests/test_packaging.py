@@ -54,7 +54,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     sources = {
         str(path.relative_to(CHECKOUT))
         for path in (CHECKOUT / "keras_resnets").rglob("*")
-        if path.suffix in (".py", ".typed", ".csv")
+        if path.suffix in (".py", ".typed", ".csv", ".toml")
     }
     sources |= {
         f"keras_resnets/tuning/{path.name}"

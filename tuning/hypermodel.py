@@ -9,7 +9,7 @@ from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.fit import compile_for_training
-from keras_resnets.training.settings import TrainingSettings
+from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 from keras_resnets.tuning.space import Budget, SearchSpace
 
 __all__ = ["ResNetHyperModel"]
@@ -28,7 +28,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         max_params: Most trainable parameters of a candidate.
         max_macs: Most multiply-adds of a candidate for one image.
         settings: How candidates are trained; the learning rate is searched. By default
-            `TrainingSettings()`.
+            the recipe ``search``.
         steps_per_epoch: Steps of an epoch, which the learning rate's schedule needs; the learning
             rate is constant without.
         **config: Further fields of `ResNetConfig`: ``shortcut``, ``input_mean``, ``input_std``, ...
@@ -58,7 +58,7 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         self.space = space or SearchSpace()
         self.budget = Budget(max_params, max_macs)
         self.base = ResNetConfig(input_shape=input_shape, classes=classes, **config)
-        self.settings = settings or TrainingSettings()
+        self.settings = settings or TrainingSettings(recipe="search")
         self.steps_per_epoch = steps_per_epoch
         self._structures = self.space.within(self.budget, self.base)
 
@@ -86,7 +86,12 @@ class ResNetHyperModel(keras_tuner.HyperModel):
         excess = self.budget.excess(complexity(config))
         if excess is not None:
             raise keras_tuner.errors.FailedTrialError(f"refused unbuilt: {excess}")
-        settings = self.settings.replace(learning_rate=values["learning_rate"])
+        settings = self.settings.set(learning_rate=values["learning_rate"])
         model = create_model(config, dtype=execution_for(settings, self.steps_per_epoch).dtype)
-        compile_for_training(model, settings, self.steps_per_epoch)
+        compile_for_training(model, settings, self._plan(settings))
         return model
+
+    def _plan(self, settings: TrainingSettings) -> TrainingPlan | None:
+        if self.steps_per_epoch is None:
+            return None
+        return settings.plan(self.steps_per_epoch * settings.batch_size)

@@ -13,6 +13,7 @@ import keras_tuner
 from keras_resnets.errors import RunError
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
+from keras_resnets.training.recipes import load_recipe
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.journal import Journal
 from keras_resnets.tuning.settings import SearchSettings
@@ -159,9 +160,9 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> TrainingSettings:
     """Return how a candidate is trained."""
     return TrainingSettings(
+        recipe=load_recipe("search").set(learning_rate=values["learning_rate"]),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        learning_rate=values["learning_rate"],
         precision=settings.precision,
         xla=settings.xla,
         seed=settings.seed,

@@ -14,9 +14,11 @@ import click
 
 from keras_resnets._version import __version__
 from keras_resnets.cli.artefacts import convert, export
+from keras_resnets.cli.evaluating import evaluate, predict
 from keras_resnets.cli.networks import describe, list_
 from keras_resnets.cli.searching import search
-from keras_resnets.cli.training import train
+from keras_resnets.cli.showing import show_data
+from keras_resnets.cli.training import recipes, train
 from keras_resnets.errors import InputError, RunError, nearest
 
 __all__ = ["cli", "main"]
@@ -55,7 +57,8 @@ def cli(context, verbose):
         _silence_libraries()
 
 
-for _command in (search, train, list_, describe, export, convert):
+_COMMANDS = (search, train, recipes, list_, describe, show_data, evaluate, predict, export, convert)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -69,13 +68,6 @@ _DATA_OPTIONS = (
         help="Mirror training images.  [default: yes, but not digits and letters]",
     ),
     click.option(
-        "--batch-size",
-        default=64,
-        show_default=True,
-        type=click.IntRange(1),
-        help="Images a training step.",
-    ),
-    click.option(
         "--precision",
         default="auto",
         show_default=True,
@@ -98,7 +90,7 @@ _DATA_OPTIONS = (
 
 
 def data_options(function):
-    """Give a command the options of the data, the batches, the device and the seed."""
+    """Give a command the options of the data, the device and the seed."""
     for option in reversed(_DATA_OPTIONS):
         function = option(function)
     return function
@@ -121,10 +113,24 @@ def deliver(text: str, output: str | None) -> None:
     write_text(path, text + "\n")
 
 
-def model_and_data(model, dataset, data_dir) -> tuple[Path, dict]:
-    """Return a model's path, checked, and which images to try it on."""
+def model_and_data(model, dataset, data_dir, any_format=False) -> tuple[Path, dict]:
+    """Return a model's path, checked, and which images to try it on.
+
+    Args:
+        model: The path.
+        dataset: What the user gave; None for what the model was trained on.
+        data_dir: What the user gave.
+        any_format: Whether exported models will do too, or ``.keras`` files only.
+
+    Raises:
+        InputError: There is no such model, or nothing says what it was trained on.
+    """
     path = Path(model)
-    if not path.is_file() or path.suffix != ".keras":
+    if any_format:
+        from keras_resnets.evaluation.runtimes import format_of
+
+        format_of(path)
+    elif not path.is_file() or path.suffix != ".keras":
         raise InputError(f"`MODEL` must be an existing .keras file. Received: {model}")
     data = _training_data(path) if dataset is None else {"name": dataset}
     if data_dir is not None:
@@ -133,14 +139,15 @@ def model_and_data(model, dataset, data_dir) -> tuple[Path, dict]:
 
 
 def _training_data(path: Path) -> dict:
-    summary = path.parent / "summary.json"
-    if not summary.is_file():
+    from keras_resnets.evaluation.names import training_summary
+
+    data = training_summary(path).get("data")
+    if data is None:
         raise InputError(
             f"there is no summary.json beside {str(path)!r} that says what it was trained on: give "
             "--dataset, the images to compare on"
         )
-    data = json.loads(summary.read_text())["data"]
-    return {name: data[name] for name in ("name", "data_dir", "image_size", "flip")}
+    return {name: data.get(name) for name in ("name", "data_dir", "image_size", "flip")}
 
 
 def slug(name: str) -> str:

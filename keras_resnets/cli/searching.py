@@ -13,6 +13,13 @@ __all__ = ["search"]
 @click.command()
 @data_options
 @click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images a training step.",
+)
+@click.option(
     "--trials",
     default=10,
     show_default=True,

@@ -5,7 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "augmentation": ["Augmentation"],
         "digits": ["KerasResnetsDigits"],
-        "load": ["ImageData", "load_data"],
+        "images": ["ImageData"],
+        "load": ["load_data"],
     },
 )

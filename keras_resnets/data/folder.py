@@ -114,14 +114,22 @@ class FolderSource:
         """
         import tensorflow as tf
 
-        def decode(path, label):
-            image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        def decode(data, label):
+            image = tf.io.decode_image(data, channels=3, expand_animations=False)
             return square(image, size), label
+
+        files = self.files_dataset(split)
+        return files.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def files_dataset(self, split: str):
+        """Return a split as a `tf.data.Dataset` of (bytes of the file, int64 label)."""
+        import tensorflow as tf
 
         paths = [str(path) for path, _ in self.files[split]]
         labels = tf.constant([label for _, label in self.files[split]], tf.int64)
         return tf.data.Dataset.from_tensor_slices((paths, labels)).map(
-            decode, num_parallel_calls=tf.data.AUTOTUNE
+            lambda path, label: (tf.io.read_file(path), label),
+            num_parallel_calls=tf.data.AUTOTUNE,
         )
 
 

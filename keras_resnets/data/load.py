@@ -3,168 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import io
-import math
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_resnets.data.batches import evaluation_batches, training_batches
 from keras_resnets.data.digits import DIGITS
 from keras_resnets.data.folder import FolderSource, square
+from keras_resnets.data.images import ImageData, first_line
 from keras_resnets.errors import DataError, RunError, nearest
-from keras_resnets.models.config import NetworkConfig
 
 __all__ = ["ImageData", "load_data"]
 
 DEFAULT_IMAGE_SIZE = 64
 """Side in pixels of images that come in many sizes, unless the caller says otherwise."""
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """A classification data set: raw images in three splits.
-
-    Attributes:
-        name: Its name.
-        image_shape: ``(height, width, channels)`` of every image.
-        class_names: The classes, in the order of their labels.
-        sizes: Number of images of each split: ``train``, ``validation``, ``test``.
-        flip: Whether a mirrored image is still of its class (not for digits and letters).
-        read: Function from a split's name to a `tf.data.Dataset` of (uint8 image, int64 label).
-        describe: Function from a split's name and an image's position to words for messages.
-        source: What the images are taken from, for `fingerprint`: a version, or names and sizes.
-    """
-
-    name: str
-    image_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    sizes: dict[str, int]
-    flip: bool
-    read: Callable
-    describe: Callable[[str, int], str] = "{} image {}".format
-    source: str = ""
-
-    def __post_init__(self):
-        for split, size in self.sizes.items():
-            if not size:
-                raise DataError(
-                    f"data set {self.name!r} has too few images: its {split} split is empty. "
-                    f"Received: {self.sizes}"
-                )
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash that differs when the images, their classes, splits or shape do."""
-        facts = (self.source, self.class_names, self.image_shape, sorted(self.sizes.items()))
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    @property
-    def crop_padding(self) -> int:
-        """Pixels a training image is shifted at most: 4 at 32 pixels, as in He 2015."""
-        side = min(self.image_shape[:2])
-        return min(max(1, side // 8), side - 1)
-
-    @property
-    def _image_bytes(self) -> int:
-        return math.prod(self.image_shape)
-
-    def training_batches(self, batch_size: int, seed: int, *, augment=True, first_epoch=0):
-        """Return endless shuffled, augmented training batches; see `data.batches`."""
-        return training_batches(
-            self.read("train"),
-            size=self.sizes["train"],
-            image_bytes=self._image_bytes,
-            batch_size=batch_size,
-            seed=seed,
-            flip=augment and self.flip,
-            padding=self.crop_padding if augment else 0,
-            first_epoch=first_epoch,
-        )
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Number of full training batches in an epoch, at least one."""
-        return max(1, self.sizes["train"] // batch_size)
-
-    def evaluation_batches(self, split: str, batch_size: int):
-        """Return a split's batches in a fixed order, without augmentation."""
-        return evaluation_batches(
-            self.read(split),
-            size=self.sizes[split],
-            image_bytes=self._image_bytes,
-            batch_size=batch_size,
-        )
-
-    def images(self, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return a split, or its first `limit` images, as (uint8 images, labels) in memory.
-
-        Raises:
-            DataError: An image cannot be decoded.
-        """
-        batches = list(self._decoded(split, self.sizes[split] if limit is None else limit))
-        return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
-
-    def _decoded(self, split: str, limit: int):
-        """Yield a split's batches; say which image cannot be decoded."""
-        import tensorflow as tf
-
-        dataset = self.read(split).take(limit)
-        try:
-            yield from dataset.batch(512).as_numpy_iterator()
-        except tf.errors.InvalidArgumentError as error:
-            position = 0
-            with contextlib.suppress(tf.errors.InvalidArgumentError):
-                for _ in dataset:
-                    position += 1
-            raise DataError(
-                f"{self.describe(split, position)} of data set {self.name!r} cannot be decoded: "
-                f"{_first_line(error)}"
-            ) from error
-
-    def adapt(self, config: NetworkConfig) -> NetworkConfig:
-        """Return `config` for these images: their shape, classes and channel statistics.
-
-        The network then takes raw images.
-
-        Raises:
-            DataError: An image of any split cannot be decoded.
-        """
-        mean, std = self.channel_statistics
-        return config.replace(
-            input_shape=self.image_shape, classes=self.classes, input_mean=mean, input_std=std
-        )
-
-    @functools.cached_property
-    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel over the training images.
-
-        Computed by one pass over the data, which decodes the other splits too: an image that cannot
-        be decoded shows before hours of training. A constant channel gets standard deviation 1.
-
-        Raises:
-            DataError: An image of any split cannot be decoded.
-        """
-        for split in ("validation", "test"):
-            for _ in self._decoded(split, self.sizes[split]):
-                pass
-        total = np.zeros((2, self.image_shape[2]))
-        for images, _ in self._decoded("train", self.sizes["train"]):
-            values = images.astype(np.float64)
-            total += values.sum((0, 1, 2)), (values**2).sum((0, 1, 2))
-        mean, square_mean = total / (self.sizes["train"] * np.prod(self.image_shape[:2]))
-        std = np.sqrt(np.maximum(square_mean - mean**2, 0)).round(4)
-        return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
 
 def load_data(
@@ -228,6 +82,7 @@ def _from_folder(source: FolderSource, image_size: int | None, flip: bool | None
         read=lambda split: source.dataset(split, size),
         describe=lambda split, position: repr(str(source.files[split][position][0])),
         source=source.listing(),
+        read_full=source.files_dataset,
     )
 
 
@@ -244,10 +99,16 @@ def _from_tfds(name, data_dir, image_size, flip) -> ImageData:
     if image_size is not None:
         shape = (image_size, image_size, shape[2])
     splits = _three_splits(name, builder.info.splits)
+    varying = None in builder.info.features[image_key].shape[:2]
 
     def read(split):
         examples = builder.as_dataset(split=splits[split], shuffle_files=False)
         return examples.map(lambda x: (_image(x[image_key], image_size), x[label_key]))
+
+    def read_full(split):
+        decoders = {image_key: tfds.decode.SkipDecoding()}
+        examples = builder.as_dataset(split=splits[split], decoders=decoders, shuffle_files=False)
+        return examples.map(lambda x: (x[image_key], x[label_key]))
 
     return ImageData(
         name=name,
@@ -257,6 +118,7 @@ def _from_tfds(name, data_dir, image_size, flip) -> ImageData:
         flip=_may_flip(flip, label.names),
         read=read,
         source=builder.info.full_name,
+        read_full=read_full if varying else None,
     )
 
 
@@ -274,7 +136,7 @@ def _builder(tfds, name, data_dir):
             f"no data set is named {name!r}, and no folder has this path{known}"
         ) from error
     except Exception as error:  # whatever a version, a configuration or a missing package can raise
-        raise DataError(f"data set {name!r} cannot be opened: {_first_line(error)}") from error
+        raise DataError(f"data set {name!r} cannot be opened: {first_line(error)}") from error
 
 
 def _prepare(tfds, builder, name) -> None:
@@ -288,7 +150,7 @@ def _prepare(tfds, builder, name) -> None:
     except Exception as error:  # whatever a download, an archive or a disk can raise
         raise RunError(
             f"data set {name!r} cannot be prepared in {str(builder.data_path)!r} (--data-dir says "
-            f"where a prepared copy lies): {_first_line(error)}"
+            f"where a prepared copy lies): {first_line(error)}"
         ) from error
 
 
@@ -303,11 +165,6 @@ def _quiet(tfds):
     finally:
         if shown:
             tfds.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
 
 
 def _supervised_keys(tfds, name, info) -> tuple[str, str]:

@@ -1,36 +1,42 @@
-"""The fit loop around `model.fit`: resumable to the bit, and the same for the same seed."""
+"""Training around `model.fit`: resumable to the bit, and the same for the same seed."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from keras_resnets.data.load import ImageData
-from keras_resnets.files import replacing, write_json
+from keras_resnets.errors import ConfigError
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.network import Network
+from keras_resnets.training import callbacks as around
+from keras_resnets.training import transfer
+from keras_resnets.training.averages import Averages
+from keras_resnets.training.callbacks import HISTORY, Divergence
+from keras_resnets.training.distribution import Devices, open_strategy, synchronize_batch_norm
 from keras_resnets.training.execution import compile_for, execution_for
-from keras_resnets.training.settings import TrainingSettings
+from keras_resnets.training.losses import compile_for_evaluation, make_loss, needs_one_hot
+from keras_resnets.training.optimizers import make_optimizer
+from keras_resnets.training.schedules import make_schedule
+from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 
 __all__ = [
+    "HISTORY",
     "TrainingResult",
     "build_for_training",
     "compile_for_training",
+    "config_for_training",
     "prepare_device",
     "train",
+    "training_data",
 ]
-
-HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
-"""Columns of a training history."""
 
 _DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 
@@ -40,14 +46,24 @@ class TrainingResult:
     """What a training gives back.
 
     Attributes:
-        model: The trained model, compiled with its optimizer.
+        model: The trained model, compiled for `evaluate`: the last epoch's, with averaged weights
+            where the recipe averages; the best epoch's where patience has ended the training.
         history: A dict for each epoch, with the keys of `HISTORY`.
-        diverged: Whether training stopped because the loss was no longer a number.
+        optimizer: The optimizer, with its state.
+        divergence: Where the training lost its way, None if it did not.
+        out_of_patience: Whether it was stopped because the validation accuracy no longer rose.
     """
 
     model: Network
     history: list[dict]
-    diverged: bool
+    optimizer: keras.optimizers.Optimizer
+    divergence: Divergence | None = None
+    out_of_patience: bool = False
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training stopped because the loss was no number, or absurd."""
+        return self.divergence is not None
 
     @property
     def seconds(self) -> float:
@@ -73,54 +89,104 @@ def prepare_device(settings: TrainingSettings | None = None) -> None:
             os.environ["XLA_FLAGS"] = " ".join([*flags, _DETERMINISTIC_XLA])
 
 
-def compile_for_training(
-    model: Network, settings: TrainingSettings, steps: int | None = None
-) -> None:
-    """Compile `model` as `settings` say, for epochs of `steps` steps.
+def config_for_training(config: NetworkConfig, settings: TrainingSettings) -> NetworkConfig:
+    """Return the configuration that a training ends with.
 
-    The learning rate follows the settings' warm-up and cosine; without `steps` it is constant. XLA
-    and the steps a call are the settings', or what is fastest on the device.
+    The recipe's ``network`` options are set; decay is the recipe's: both would count it twice.
+
+    Raises:
+        ConfigError: The network has no such option, or its value is illegal.
     """
-    optimizer = keras.optimizers.SGD(
-        float(settings.learning_rate) if steps is None else _schedule(settings, steps),
-        momentum=float(settings.momentum),
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay or None,
+    options = settings.recipe.network
+    for name in options:
+        if not hasattr(config, name):
+            raise ConfigError(
+                f"recipe {settings.recipe.name!r} sets `network.{name}`, which a "
+                f"{type(config).__name__} does not have: choose another recipe or network"
+            )
+    return config.replace(**options, weight_decay=0.0)
+
+
+def _config_in_training(config: NetworkConfig, settings: TrainingSettings) -> NetworkConfig:
+    """Return what is built: free in the images' size, or with logits, where the recipe needs it."""
+    if any(size != 1 for _, size in settings.recipe.sizes):
+        height, width, channels = config.input_shape
+        if height != width:
+            raise ConfigError(
+                f"a recipe with `sizes` needs square images. Received: images of {height} x {width}"
+            )
+        config = config.replace(input_shape=(None, None, channels))
+    if settings.recipe.loss.kind == "bce":
+        config = config.replace(classifier_activation=None)
+    return config
+
+
+def training_data(data: ImageData, settings: TrainingSettings) -> ImageData:
+    """Return the data set with the images that are trained on, as the settings say."""
+    return data.without_validation() if settings.all_data else data
+
+
+def compile_for_training(
+    model: Network,
+    settings: TrainingSettings,
+    plan: TrainingPlan | None = None,
+    devices: Devices | None = None,
+) -> None:
+    """Compile `model` as `settings` say, for a run of these steps.
+
+    Without a `plan` the learning rate is constant. XLA and the steps a call are the settings', or
+    what is fastest on the device.
+    """
+    recipe = settings.recipe
+    rate = settings.learning_rate
+    optimizer = make_optimizer(
+        recipe.optimizer,
+        rate if plan is None else make_schedule(recipe, rate, plan.steps, plan.steps_per_epoch),
+        gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
+        rate_multipliers=transfer.rate_multipliers(model, recipe.transfer.rate_decay)
+        if settings.init
+        else None,
     )
+    _compile(model, settings, optimizer, plan, devices or Devices())
+
+
+def _compile(model, settings, optimizer, plan: TrainingPlan | None, devices: Devices) -> None:
+    logits = model.config.classifier_activation in (None, "linear")
     compile_for(
         model,
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(
-            from_logits=model.config.classifier_activation in (None, "linear")
-        ),
+        loss=make_loss(settings.recipe.loss, needs_one_hot(settings.recipe), logits),
         metrics=["accuracy"],
-        steps_per_epoch=steps,
-        jit_compile="auto" if settings.xla is None else settings.xla,
+        steps_per_epoch=None if plan is None else _steps_of_every_epoch(plan) * settings.accumulate,
         say=None,
+        **{"jit_compile": "auto" if settings.xla is None else settings.xla}
+        | devices.compile_options(),
     )
 
 
-def _schedule(settings: TrainingSettings, steps: int):
-    total = settings.epochs * steps
-    warmup = math.ceil(settings.warmup * total)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else settings.learning_rate,
-        decay_steps=max(1, total - warmup),
-        warmup_target=settings.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+def _steps_of_every_epoch(plan: TrainingPlan) -> int:
+    """Return the steps that every epoch has a multiple of: the last one may be shorter."""
+    return math.gcd(plan.steps_per_epoch, plan.steps)
 
 
-def build_for_training(config: NetworkConfig, settings: TrainingSettings, steps: int) -> Network:
-    """Return a new network, compiled as `settings` say, for epochs of `steps` steps."""
-    execution = execution_for(settings, steps)
-    # Decay is the settings' here: both would count it twice.
+def build_for_training(
+    config: NetworkConfig,
+    settings: TrainingSettings,
+    plan: TrainingPlan | None,
+    devices: Devices | None = None,
+) -> Network:
+    """Return a new network, compiled as `settings` say, for a run of these steps."""
+    execution = execution_for(settings, None if plan is None else _steps_of_every_epoch(plan))
     model = create_model(
-        config.replace(weight_decay=0.0),
+        _config_in_training(config_for_training(config, settings), settings),
         dtype=execution.dtype,
         data_format=execution.data_format,
     )
-    compile_for_training(model, settings, steps)
+    if settings.init is not None:
+        transfer.copy_weights(model, transfer.read_start(settings.init))
+    if settings.sync_batch_norm:
+        synchronize_batch_norm(model)
+    compile_for_training(model, settings, plan, devices)
     return model
 
 
@@ -130,24 +196,34 @@ def train(
     settings: TrainingSettings,
     *,
     checkpoint: str | Path | None = None,
+    best: str | Path | None = None,
     until: int | None = None,
     on_epoch: Callable[[dict, list[dict]], None] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    devices: Devices | None = None,
 ) -> TrainingResult:
     """Train a network from its configuration, or go on where a checkpoint ends.
 
     Args:
         config: What to build; `ImageData.adapt` makes one fit a data set. Its weight decay gives
-            way to the settings'.
+            way to the recipe's.
         data: The data set; its training split is trained on, its validation split measured.
         settings: How to train.
         checkpoint: A ``.keras`` file to write checkpoints to (beside, then renamed) after each
             epoch, as long as that takes less than a tenth of the time, and to go on from if it
             exists. It must belong to the same configuration, data and settings.
-        until: Epoch after which to stop, of the schedule's ``settings.epochs``; all by default.
+        best: A ``.keras`` file to write the model of the best epoch to, with each checkpoint.
+        until: Epoch after which to stop, of the run's epochs; all by default.
         on_epoch: Called after every epoch with its row and all rows so far.
+        callbacks: Keras callbacks to call too.
+        devices: The devices, if they are open already; the settings' strategy is opened otherwise.
 
     Returns:
         The trained model and its history; bit for bit the same after an interruption.
+
+    Raises:
+        ConfigError: Settings, network and data disagree.
+        RunError: A checkpoint cannot be written.
 
     Example:
         >>> data = load_data()
@@ -155,104 +231,197 @@ def train(
         >>> result = train(config, data, TrainingSettings(epochs=10))
     """
     keras.utils.set_random_seed(settings.seed)
-    until = settings.epochs if until is None else min(until, settings.epochs)
-    steps = data.steps_per_epoch(settings.batch_size)
-    if checkpoint is not None and Path(checkpoint).is_file():
-        model, history = _load_checkpoint(Path(checkpoint), steps)
-    else:
-        model, history = build_for_training(config, settings, steps), []
-    log = _Log(history, checkpoint, on_epoch)
-    coins = _Coins(settings.seed)
-    if len(history) < until:
+    devices = devices or open_strategy(settings.strategy)
+    _check_devices(devices, settings, config)
+    data = training_data(data, settings)
+    plan = settings.plan(data.sizes["train"])
+    until = plan.epochs if until is None else min(until, plan.epochs)
+    run = _Run(config_for_training(config, settings), data, settings, plan, devices)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
+    best = None if best is None or settings.all_data else Path(best)
+    if checkpoint is None or not run.load(checkpoint):
+        run.build()
+    run.fit(until, checkpoint, best, on_epoch, callbacks)
+    return run.result(best)
+
+
+def _check_devices(devices: Devices, settings: TrainingSettings, config: NetworkConfig) -> None:
+    devices.check_batch(settings.batch_size // settings.accumulate)
+    devices.check_supported(
+        accumulate=settings.accumulate,
+        clip_norm=settings.recipe.optimizer.clip_norm,
+        xla=settings.xla,
+        config=config_for_training(config, settings),
+        sync_batch_norm=settings.sync_batch_norm,
+    )
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Epochs of one `fit`: the same size of images, parts trained and steps an epoch."""
+
+    first: int
+    last: int
+    size: float
+    thawed: int | None
+    steps: int
+
+
+class _Run:
+    """One training: its model, its history, its calls of `fit`."""
+
+    def __init__(self, config, data, settings, plan, devices):
+        self.config = config
+        self.data = data
+        self.settings = settings
+        self.plan = plan
+        self.devices = devices
+        self.model: Network | None = None
+        self.history: list[dict] = []
+        self.guard = around.Guard(config.classes)
+        self.patience: around.Patience | None = None
+        ema = settings.recipe.ema
+        self.averages = None if ema is None else Averages(ema, settings.accumulate)
+
+    def build(self) -> None:
+        with self.devices.scope():
+            self.model = build_for_training(self.config, self.settings, self.plan, self.devices)
+
+    def load(self, checkpoint: Path) -> bool:
+        """Take the model and the history up to the epoch that the model has seen.
+
+        The history is written before the model: what a crash between the two leaves is too long.
+
+        Returns:
+            Whether there is a checkpoint.
+        """
+        with self.devices.reading(checkpoint) as path:
+            if path is None:
+                return False
+            with self.devices.scope():
+                self.model = keras.saving.load_model(path)
+        if self.settings.sync_batch_norm:
+            synchronize_batch_norm(self.model)
+        # Rounded up, since loss scaling skips steps without counting them.
+        seen = math.ceil(int(self.model.optimizer.iterations) / self.plan.steps_per_epoch)
+        chief = self.devices.is_chief
+        history = around.read_checkpoint_history(checkpoint)[:seen] if chief else None
+        self.history = self.devices.from_chief(history)
+        if self.averages is not None:
+            with self.devices.reading(around.averages_path(checkpoint, seen)) as path:
+                self.averages.load(path)
+        return True
+
+    def fit(self, until, checkpoint, best, on_epoch, callbacks) -> None:
+        every = self._callbacks(until, checkpoint, best, on_epoch, callbacks)
+        for phase in self._phases():
+            first, last = max(phase.first, len(self.history)), min(phase.last, until)
+            if first < last and not self._over:
+                self._fit_phase(phase, first, last, every)
+
+    @property
+    def _over(self) -> bool:
+        out = self.patience is not None and self.patience.stopped
+        return out or self.guard.divergence is not None
+
+    def _callbacks(self, until, checkpoint, best, on_epoch, callbacks):
+        """Return the callbacks, each of which may rely on what those before it have done."""
+        settings, history = self.settings, self.history
+        every = [around.Coins(settings.seed), self.guard, around.Log(history)]
+        every.append(around.Rates(settings.recipe.schedule, history))
+        if self.averages is not None:
+            every.append(self.averages)
+        if settings.patience is not None:
+            self.patience = around.Patience(settings.patience, history)
+            self.patience.stopped = self.patience.is_over()
+            every.append(self.patience)
+        if checkpoint is not None:
+            every.append(
+                around.Checkpoints(
+                    checkpoint,
+                    best,
+                    self._delivered,
+                    history,
+                    until,
+                    self.guard,
+                    self.averages,
+                    self.devices,
+                )
+            )
+        if on_epoch is not None:
+            tell = lambda epoch, logs: on_epoch(history[-1], history)  # noqa: E731
+            every.append(keras.callbacks.LambdaCallback(on_epoch_end=tell))
+        return [*every, *callbacks]
+
+    def _phases(self) -> list[_Phase]:
+        """Return the run's calls of `fit`."""
+        plan, recipe = self.plan, self.settings.recipe
+        sizes = {plan.epoch_at(begin): size for begin, size in recipe.sizes}
+        thawed = {0: None}
+        if self.settings.init is not None and recipe.transfer.unfreeze:
+            count = len(transfer.parts(self.model))
+            thawed = {
+                plan.epoch_at(part * recipe.transfer.unfreeze): part + 1 for part in range(count)
+            }
+        whole = plan.steps // plan.steps_per_epoch
+        cuts = sorted({*sizes, *thawed, *([whole] if whole < plan.epochs else [])} | {plan.epochs})
+        cuts = [cut for cut in cuts if cut <= plan.epochs]
+        phases = []
+        for first, last in itertools.pairwise(cuts):
+            steps = plan.steps_per_epoch if last <= whole else plan.steps % plan.steps_per_epoch
+            size = sizes[max(cut for cut in sizes if cut <= first)]
+            part = thawed[max(cut for cut in thawed if cut <= first)]
+            phases.append(_Phase(first, last, size, part, steps))
+        return phases
+
+    def _fit_phase(self, phase: _Phase, first: int, last: int, callbacks) -> None:
+        settings, model, data = self.settings, self.model, self.data
+        if phase.thawed is not None:
+            transfer.thaw(model, phase.thawed)
+            with self.devices.scope():
+                _compile(model, settings, model.optimizer, self.plan, self.devices)
+        one_hot = needs_one_hot(settings.recipe)
+        batches = data.training_batches(
+            settings.batch_size // settings.accumulate,
+            settings.seed,
+            augmentation=settings.recipe.augmentation,
+            one_hot=one_hot,
+            size=None if phase.size == 1 else round(phase.size * data.image_shape[0]),
+            first_epoch=first,
+        )
+        validation = None
+        if not settings.all_data:
+            batch_size = max(256, settings.batch_size)
+            validation = self.devices.evaluation(
+                data.evaluation_batches("validation", batch_size, one_hot=one_hot)
+            )
         model.fit(
-            data.training_batches(
-                settings.batch_size,
-                settings.seed,
-                augment=settings.augment,
-                first_epoch=len(history),
-            ),
-            initial_epoch=len(history),
-            epochs=until,
-            steps_per_epoch=steps,
-            validation_data=data.evaluation_batches("validation", max(256, settings.batch_size)),
-            callbacks=[coins, log],
+            self.devices.training(batches),
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=phase.steps * settings.accumulate,
+            validation_data=validation,
+            callbacks=callbacks,
             shuffle=False,
             verbose=0,
         )
-    return TrainingResult(model, history, log.diverged)
 
+    def _delivered(self, weights) -> Network:
+        """Return the model that the training ends with, with these weights."""
+        execution = execution_for(self.settings)
+        model = create_model(self.config, dtype=execution.dtype, data_format=execution.data_format)
+        model.set_weights(weights)
+        compile_for_evaluation(model)
+        return model
 
-def _load_checkpoint(checkpoint: Path, steps: int) -> tuple[Network, list[dict]]:
-    """Return the model and the history up to the epoch that the model has seen.
-
-    The history is written before the model: what a crash between the two leaves is too long.
-    """
-    model = keras.saving.load_model(checkpoint)
-    history = json.loads(checkpoint.with_suffix(".json").read_text())
-    # Rounded up, since loss scaling skips steps without counting them.
-    return model, history[: math.ceil(int(model.optimizer.iterations) / steps)]
-
-
-class _Coins(keras.callbacks.Callback):
-    """Makes the coins of an epoch depend on the seed and on the epoch's number alone.
-
-    Keras saves no state of dropout and stochastic depth: a model that was loaded would go on with
-    other coins.
-    """
-
-    def __init__(self, seed):
-        super().__init__()
-        self.seed = seed
-
-    def on_epoch_begin(self, epoch, logs=None):
-        states = [v for v in self.model.variables if v.name == "seed_generator_state"]
-        for number, state in enumerate(states):
-            seed = np.random.SeedSequence([self.seed, epoch, number])
-            state.assign(seed.generate_state(2, np.uint32))
-
-
-class _Log(keras.callbacks.Callback):
-    """Keeps the history, stops at a loss that is no number, writes checkpoints."""
-
-    def __init__(self, history, checkpoint, on_epoch):
-        super().__init__()
-        self.history = history
-        self.checkpoint = None if checkpoint is None else Path(checkpoint)
-        self.on_epoch = on_epoch
-        self.diverged = False
-        self._saved_at = time.monotonic()
-        self._save_took = 0.0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        known = {
-            "epoch": epoch + 1,
-            "learning_rate": float(self.model.optimizer.learning_rate),
-            "seconds": round(time.monotonic() - self._began, 3),
-            **(logs or {}),
-        }
-        row = {name: known.get(name) for name in HISTORY}
-        self.history.append(row)
-        if self.on_epoch is not None:
-            self.on_epoch(row, self.history)
-        if not math.isfinite(row["loss"]):
-            self.diverged = True
-            self.model.stop_training = True
-        elif time.monotonic() - self._saved_at > 10 * self._save_took:
-            self._save()
-
-    def on_train_end(self, logs=None):
-        if not self.diverged:
-            self._save()
-
-    def _save(self):
-        if self.checkpoint is None:
-            return
-        began = time.monotonic()
-        write_json(self.checkpoint.with_suffix(".json"), self.history)
-        with replacing(self.checkpoint) as path:
-            self.model.save(path)
-        self._saved_at = time.monotonic()
-        self._save_took = self._saved_at - began
+    def result(self, best: Path | None) -> TrainingResult:
+        model, averages = self.model, self.averages and self.averages.weights
+        out_of_patience = self.patience is not None and self.patience.stopped
+        shared = self.settings.sync_batch_norm or self.devices.replicas > 1
+        if out_of_patience and best is not None and best.is_file():
+            model = keras.saving.load_model(best)
+        elif averages or shared or model.config != self.config:
+            model = self._delivered(averages or model.get_weights())
+        return TrainingResult(
+            model, self.history, self.model.optimizer, self.guard.divergence, out_of_patience
+        )

@@ -18,6 +18,7 @@ from keras_resnets.errors import RunError
 from keras_resnets.files import csv_text, write_text
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.training.fit import build_for_training
+from keras_resnets.training.losses import needs_one_hot
 from keras_resnets.training.settings import TrainingSettings
 
 __all__ = ["OperationTime", "TrainingProfile", "operation_times", "profile_training"]
@@ -125,11 +126,16 @@ def profile_training(
         >>> config = data.adapt(model_config("resnet8_cifar"))
         >>> print(profile_training(config, data, TrainingSettings()).kinds)
     """
-    per_epoch = data.steps_per_epoch(settings.batch_size)
-    batch_size = min(settings.batch_size, data.sizes["train"])
-    batches = data.training_batches(settings.batch_size, settings.seed, augment=settings.augment)
+    plan = settings.plan(data.sizes["train"])
+    batch_size = min(settings.batch_size // settings.accumulate, data.sizes["train"])
+    batches = data.training_batches(
+        batch_size,
+        settings.seed,
+        augmentation=settings.recipe.augmentation,
+        one_hot=needs_one_hot(settings.recipe),
+    )
     fixed = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
-    model = build_for_training(config, settings, per_epoch)
+    model = build_for_training(config, settings, plan)
 
     def rates(source):
         """Return the images a second of each epoch but the first, which traces."""

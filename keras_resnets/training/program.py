@@ -2,129 +2,265 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_resnets.data.load import load_data
+from keras_resnets.data.load import ImageData, load_data
 from keras_resnets.errors import InputError
 from keras_resnets.files import write_json, write_text
 from keras_resnets.models.catalog import model_config
+from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
+from keras_resnets.training import transfer
+from keras_resnets.training.callbacks import best_epoch, remove_checkpoint
+from keras_resnets.training.curves import write_curves
+from keras_resnets.training.distribution import open_strategy
 from keras_resnets.training.execution import execution_for
-from keras_resnets.training.fit import prepare_device, train
+from keras_resnets.training.fit import config_for_training, prepare_device, train, training_data
+from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import accuracy, write_history, write_model
-from keras_resnets.training.settings import TrainingSettings
+from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 
-__all__ = ["run_training"]
+__all__ = ["epoch_line", "run_training"]
+
+_CURVES_EVERY = 60
+"""Seconds between two pictures of the curves, which take half a second."""
 
 
 def run_training(
-    model: str,
+    model: str | NetworkConfig,
     data: dict[str, Any],
     settings: TrainingSettings,
     run_dir: str | Path,
     say: Callable[[str], None] = print,
+    *,
     profile: bool = False,
+    tensorboard: bool = False,
 ) -> dict[str, Any]:
-    """Train a named network on a data set; go on where an interrupted run ended.
+    """Train a network on a data set; go on where an interrupted run ended.
 
     Args:
-        model: Catalog name.
+        model: Catalog name, or a configuration.
         data: Arguments of `load_data`.
         settings: How to train.
-        run_dir: Folder for ``model.keras``, ``config.json``, ``history.csv``, ``summary.json`` and
-            ``profile.csv``.
+        run_dir: Folder for ``model.keras`` (takes raw images), ``best.keras`` (of the epoch of the
+            highest validation accuracy), ``config.json``, ``recipe.json``, ``history.csv``,
+            ``curves.png``, ``summary.json``, and ``profile.csv`` and ``tensorboard/`` on request.
         say: Called with every line of progress.
         profile: Whether to measure first where a training step's time goes, into ``profile.csv``.
+        tensorboard: Whether to write logs for TensorBoard.
 
     Returns:
         The summary, as ``summary.json`` holds it.
 
     Raises:
-        InputError: A name, a setting or the folder is wrong; nothing is written.
+        InputError: A name, a setting or the folder is wrong (nothing is written), or the training
+            has diverged.
+        RunError: A checkpoint cannot be written.
     """
-    config = model_config(model)
-    identity = {
-        "model": model,
+    name = model if isinstance(model, str) else "network"
+    config = model_config(model) if isinstance(model, str) else model
+    identity = _identity(model, data, settings)
+    folder = RunFolder(run_dir, "train", identity)
+    devices = open_strategy(settings.strategy)
+    images = load_data(**data)
+    config = config_for_training(images.adapt(config), settings)
+    if settings.init is not None:
+        config = transfer.transfer_config(config, transfer.read_start(settings.init).config)
+    run = _Program(name, config, images, data, settings, identity, say)
+    with contextlib.ExitStack() as stack:
+        if _is_finished(folder, devices, images.fingerprint, stack):
+            say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
+            return json.loads((folder / "summary.json").read_text()) if devices.is_chief else {}
+        prepare_device(settings)
+        if not devices.is_chief:
+            run.train(folder, devices, tensorboard=False)
+            return {}
+        run.introduce(folder, devices)
+        if profile:
+            run.profile(folder / "profile.csv")
+        result = run.train(folder, devices, tensorboard)
+        return run.deliver(result, folder)
+
+
+def _identity(model, data: dict[str, Any], settings: TrainingSettings) -> dict[str, Any]:
+    """Return what makes a run's results what they are; where the data lies does not."""
+    return {
+        "model": model if isinstance(model, str) else model.to_dict(),
         **{key: value for key, value in data.items() if key != "data_dir"},
         **settings.to_dict(),
     }
-    folder = RunFolder(run_dir, "train", identity)
-    images = load_data(**data)
-    config = images.adapt(config)
-    cost = complexity(config)
-    with folder:
-        if (folder / "summary.json").is_file():
-            say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
-            return json.loads((folder / "summary.json").read_text())
-        folder.pin("data set", images.fingerprint)
-        prepare_device(settings)
-        execution = execution_for(settings, images.steps_per_epoch(settings.batch_size))
-        say(
-            f"{model} ({cost.trainable_params:,} parameters, {cost.macs:,} MACs) on {images.name}: "
-            f"{settings.epochs} epochs of {images.sizes['train']} images, into {folder.path}"
+
+
+def _is_finished(folder: RunFolder, devices, fingerprint: str, stack) -> bool:
+    """Enter the folder, which is the chief's; tell every worker whether there is work to do."""
+    error, outcome = None, "go"
+    if devices.is_chief:
+        try:
+            stack.enter_context(folder)
+            folder.pin("data set", fingerprint)
+            if (folder / "summary.json").is_file():
+                outcome = "finished"
+        except (InputError, OSError) as caught:
+            error, outcome = caught, "refused"
+    outcome = devices.from_chief(outcome)
+    if error is not None:
+        raise error
+    if outcome == "refused":
+        raise InputError("the chief cannot use the run folder")
+    return outcome == "finished"
+
+
+class _Program:
+    """What a run is made of, and its steps."""
+
+    def __init__(self, name, config, images: ImageData, data, settings, identity, say):
+        self.name = name
+        self.config = config
+        self.images = images
+        self.data = data
+        self.settings = settings
+        self.identity = identity
+        self.say = say
+        self.cost = complexity(config)
+        self.trained_on = training_data(images, settings)
+        self.plan: TrainingPlan = settings.plan(self.trained_on.sizes["train"])
+        self._drawn = time.monotonic()
+
+    def introduce(self, folder: RunFolder, devices) -> None:
+        recipe = self.settings.recipe
+        self.say(
+            f"{self.name} ({self.cost.trainable_params:,} parameters, {self.cost.macs:,} MACs) on "
+            f"{self.images.name}: {self.plan.epochs} epochs of "
+            f"{self.trained_on.sizes['train']} images by the recipe {recipe.name}, "
+            f"into {folder.path}"
         )
-        say(f"on {execution}")
-        if profile:
-            _profile(config, images, settings, folder / "profile.csv", say)
-        result = train(
-            config,
-            images,
-            settings,
-            checkpoint=folder / "checkpoint.keras",
-            on_epoch=lambda row, history: say(epoch_line(row, history, settings, images)),
-        )
-        if result.diverged:
-            raise InputError(
-                f"training diverged in epoch {len(result.history)} (the loss is not a number) at "
-                f"`learning_rate`={settings.learning_rate:g}: use a lower one"
+        execution = execution_for(self.settings, self.plan.steps_per_epoch)
+        self.say(f"on {execution}" + (f"; {devices}" if devices.replicas > 1 else ""))
+
+    def profile(self, path: Path) -> None:
+        from keras_resnets.training.profiling import profile_training
+
+        self.say("profiling, for a minute or so")
+        profile = profile_training(self.config, self.images, self.settings)
+        profile.write(path)
+        for line in profile.lines():
+            self.say(line)
+
+    def train(self, folder: RunFolder, devices, tensorboard: bool):
+        callbacks = [_tensorboard(folder / "tensorboard")] if tensorboard else []
+        with _bar(self.plan, self.settings, devices) as bar:
+            say = self.say if bar is None else bar.say
+
+            def on_epoch(row, history):
+                say(epoch_line(row, history, self.plan, self.settings.batch_size))
+                write_history(history, folder / "history.csv")
+                if time.monotonic() - self._drawn > _CURVES_EVERY:
+                    write_curves(history, folder / "curves.png", self._title)
+                    self._drawn = time.monotonic()
+
+            result = train(
+                self.config,
+                self.images,
+                self.settings,
+                checkpoint=folder / "checkpoint.keras",
+                best=folder / "best.keras",
+                on_epoch=on_epoch if devices.is_chief else None,
+                callbacks=[*callbacks, *filter(None, [bar])],
+                devices=devices,
             )
+        if result.diverged:
+            raise InputError(self._divergence(result, folder / "checkpoint.keras"))
+        return result
+
+    def deliver(self, result, folder: RunFolder) -> dict[str, Any]:
+        history = result.history
         summary = {
-            "model": model,
-            "settings": identity,
-            "params": cost.trainable_params,
-            "macs": cost.macs,
-            "val_accuracy": result.history[-1]["val_accuracy"],
-            "test_accuracy": accuracy(result.model, images, "test"),
+            "model": self.name,
+            "recipe": self.settings.recipe.name,
+            "settings": self.identity,
+            "params": self.cost.trainable_params,
+            "macs": self.cost.macs,
+            "epochs": len(history),
+            "out_of_patience": result.out_of_patience,
+            "val_accuracy": history[-1]["val_accuracy"],
+            "best_epoch": _best(history),
+            "test_accuracy": accuracy(result.model, self.images, "test"),
             "seconds": round(result.seconds, 1),
-            "data": {**data, "images": images.sizes, "classes": list(images.class_names)},
+            "data": {
+                **self.data,
+                "images": self.images.sizes,
+                "classes": list(self.images.class_names),
+            },
         }
         write_model(result.model, folder / "model.keras")
         write_text(folder / "config.json", result.model.config.to_json() + "\n")
-        write_history(result.history, folder / "history.csv")
+        write_json(folder / "recipe.json", self.settings.recipe.to_dict())
+        write_history(history, folder / "history.csv")
+        write_curves(history, folder / "curves.png", self._title)
         write_json(folder / "summary.json", summary)  # its presence means "finished"
-        for name in ("checkpoint.keras", "checkpoint.json"):
-            (folder / name).unlink(missing_ok=True)
-        say(f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}")
+        remove_checkpoint(folder / "checkpoint.keras")
+        if result.out_of_patience:
+            self.say(
+                f"no better for {self.settings.patience} epochs: the model is that of epoch "
+                f"{summary['best_epoch']['epoch']}"
+            )
+        self.say(f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}")
         return summary
 
+    @property
+    def _title(self) -> str:
+        return f"{self.name} on {self.images.name}, recipe {self.settings.recipe.name}"
 
-def _profile(config, images, settings, path, say) -> None:
-    from keras_resnets.training.profiling import profile_training
+    def _divergence(self, result, checkpoint: Path) -> str:
+        good = "there is no checkpoint of a good epoch"
+        if checkpoint.is_file():
+            rows = json.loads(checkpoint.with_suffix(".json").read_text())
+            good = f"{str(checkpoint)!r} holds epoch {len(rows)}, the last good one"
+        return (
+            f"training diverged: {result.divergence}; {good}. Use a lower `learning_rate` than "
+            f"{self.settings.learning_rate:g} (--lr), or a longer warm-up"
+        )
 
-    say("profiling, for a minute or so")
-    profile = profile_training(config, images, settings)
-    profile.write(path)
-    for line in profile.lines():
-        say(line)
+
+def _best(history: list[dict]) -> dict[str, Any] | None:
+    number = best_epoch(history)
+    if number is None:
+        return None
+    return {"epoch": number, "val_accuracy": history[number - 1]["val_accuracy"]}
 
 
-def epoch_line(row, history, settings: TrainingSettings, images) -> str:
+def _tensorboard(folder: Path):
+    import keras
+
+    return keras.callbacks.TensorBoard(folder, write_graph=False)
+
+
+@contextlib.contextmanager
+def _bar(plan: TrainingPlan, settings: TrainingSettings, devices):
+    """Show a bar on the chief's terminal, none elsewhere."""
+    if not (devices.is_chief and sys.stdout.isatty()):
+        yield None
+        return
+    with ProgressBar(plan.epochs, settings.batch_size // settings.accumulate) as bar:
+        yield bar
+
+
+def epoch_line(row, history, plan: TrainingPlan, batch_size: int) -> str:
     """Return one line about an epoch: how far, how good, how fast, how long still."""
-    left = (settings.epochs - row["epoch"]) * sum(r["seconds"] for r in history[-3:])
-    left /= len(history[-3:])
+    recent = [r["seconds"] for r in history[-3:]]
+    left = (plan.epochs - row["epoch"]) * sum(recent) / len(recent)
+    steps = min(plan.steps_per_epoch, plan.steps - (row["epoch"] - 1) * plan.steps_per_epoch)
+    measured = row["val_accuracy"] is not None
+    validation = f"  validation {row['val_accuracy']:.2%}" if measured else ""
     return (
-        f"epoch {row['epoch']}/{settings.epochs}  loss {row['loss']:.4f}  "
-        f"accuracy {row['accuracy']:.2%}  validation {row['val_accuracy']:.2%}  "
-        f"{images.sizes['train'] / row['seconds']:,.0f} images/s  {clock(left)} left"
+        f"epoch {row['epoch']}/{plan.epochs}  loss {row['loss']:.4f}  "
+        f"accuracy {row['accuracy']:.2%}{validation}  "
+        f"{steps * batch_size / row['seconds']:,.0f} images/s  {clock(left)} left"
     )
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as ``1:02:03`` or ``2:03``."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from keras_resnets.data.load import ImageData
 from keras_resnets.files import csv_text, replacing, write_text
 from keras_resnets.models.network import Network
 from keras_resnets.training.fit import HISTORY
+from keras_resnets.training.losses import compile_for_evaluation
 
 __all__ = ["accuracy", "write_history", "write_model"]
 
@@ -23,9 +23,7 @@ def write_model(model: Network, path: str | Path) -> None:
     """
     clean = Network.from_config(model.get_config())
     clean.set_weights(model.get_weights())
-    clean.compile(
-        optimizer=keras.optimizers.SGD(), loss=model.loss, metrics=["accuracy"], jit_compile=False
-    )
+    compile_for_evaluation(clean)
     with replacing(path) as beside:
         clean.save(beside)
 

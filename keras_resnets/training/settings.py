@@ -1,17 +1,22 @@
-"""How a network is trained, as one immutable value."""
+"""How a network is trained, as one immutable value: a recipe, and what a run makes of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.training.recipes.files import load_recipe
+from keras_resnets.training.recipes.recipe import Recipe
 
-__all__ = ["PRECISIONS", "TrainingSettings", "check_execution"]
+__all__ = ["PRECISIONS", "STRATEGIES", "TrainingPlan", "TrainingSettings", "check_execution"]
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
+STRATEGIES = ("none", "auto", "mirrored", "multiworker", "tpu")
 
 
 def check_execution(precision: str, xla: bool | None) -> None:
@@ -24,18 +29,50 @@ def check_execution(precision: str, xla: bool | None) -> None:
         raise ConfigError(f"`xla` must be None or a bool. Received: xla={xla!r}")
 
 
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A run in steps.
+
+    Attributes:
+        steps_per_epoch: Training steps of an epoch.
+        steps: Training steps of the whole run.
+        epochs: Epochs begun; the last one ends early where `steps` says so.
+    """
+
+    steps_per_epoch: int
+    steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs begun."""
+        return math.ceil(self.steps / self.steps_per_epoch)
+
+    def epoch_at(self, part: float) -> int:
+        """Return the epoch, from 0, that begins nearest to a part of the run."""
+        return round(part * self.steps / self.steps_per_epoch)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """SGD with Nesterov momentum under a warm-up and a cosine.
+    """A recipe and what a run makes of it.
 
     Args:
-        epochs: Epochs of the whole schedule.
-        batch_size: Images a step.
-        learning_rate: Peak of the schedule.
-        momentum: Nesterov momentum.
-        weight_decay: Decoupled weight decay of all weights, relative to the learning rate.
-        warmup: Part of the steps in which the learning rate rises from zero.
-        augment: Whether images are shifted, and mirrored where the data set allows it.
+        recipe: A recipe, its name, its file, or its values in a dict.
+        epochs: Length of the run, to which the recipe's schedule is scaled; by default the
+            recipe's.
+        batch_size: Images a step, over all devices; by default the recipe's. What it does to the
+            learning rate is the recipe's ``optimizer.scaling``.
+        accumulate: Parts that a batch is computed in, one after another, where memory is short;
+            batch normalisation sees each part alone.
+        patience: Epochs without a better validation accuracy after which training stops, with the
+            weights of the best epoch; None to go to the end.
+        all_data: Whether the validation images are trained on too, as the papers do. There are no
+            validation figures then.
+        init: A ``.keras`` file to take the weights from; its head is kept where the classes are as
+            many.
+        strategy: How several devices share the work, of `STRATEGIES`.
+        sync_batch_norm: Whether batch normalisation's statistics are those of the batch of all
+            devices.
         precision: Dtype policy to train under, ``"auto"`` for what is fastest on the device
             (float32 on a CPU, see `choose_execution`).
         xla: Whether XLA compiles the training steps, None for what is fastest on the device.
@@ -45,43 +82,106 @@ class TrainingSettings:
         ConfigError: A value is illegal; the message names it.
 
     Example:
-        >>> TrainingSettings(epochs=10).learning_rate
-        0.1
+        >>> settings = TrainingSettings(recipe="wrn-cifar", epochs=20)
+        >>> settings.plan(50_000).epochs
+        20
     """
 
-    epochs: int = 30
-    batch_size: int = 64
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup: float = 0.15
-    augment: bool = True
+    recipe: Recipe | str | Path | dict[str, Any] = "quick"
+    epochs: int | None = None
+    batch_size: int | None = None
+    accumulate: int = 1
+    patience: int | None = None
+    all_data: bool = False
+    init: str | None = None
+    strategy: str = "none"
+    sync_batch_norm: bool = False
     precision: str = "auto"
     xla: bool | None = None
     seed: int = 0
 
     def __post_init__(self):
-        checks = (
-            ("epochs", "a positive integer", lambda v: isinstance(v, int) and v > 0),
-            ("batch_size", "a positive integer", lambda v: isinstance(v, int) and v > 0),
-            ("learning_rate", "a positive number", lambda v: 0 < v < math.inf),
-            ("momentum", "a number in [0, 1)", lambda v: 0 <= v < 1),
-            ("weight_decay", "a number of at least 0", lambda v: 0 <= v < math.inf),
-            ("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1),
-            ("seed", "an integer in [0, 2**31)", lambda v: isinstance(v, int) and 0 <= v < 2**31),
-        )
-        if not isinstance(self.augment, bool):
-            raise ConfigError(f"`augment` must be a bool. Received: augment={self.augment!r}")
-        check_execution(self.precision, self.xla)
-        for name, expected, legal in checks:
+        object.__setattr__(self, "recipe", _recipe(self.recipe))
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", self.recipe.batch_size)
+        for name, optional in (
+            ("epochs", True),
+            ("batch_size", False),
+            ("accumulate", False),
+            ("patience", True),
+        ):
+            _check_count(name, getattr(self, name), optional)
+        for name in ("all_data", "sync_batch_norm"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not legal(value):
-                raise ConfigError(f"`{name}` must be {expected}. Received: {name}={value!r}")
+            if not isinstance(value, bool):
+                raise ConfigError(f"`{name}` must be a bool. Received: {name}={value!r}")
+        self._check_rest()
+
+    def _check_rest(self) -> None:
+        check_execution(self.precision, self.xla)
+        seed = self.seed
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+            raise ConfigError(f"`seed` must be an integer in [0, 2**31). Received: seed={seed!r}")
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(
+                f"`strategy` must be one of {', '.join(STRATEGIES)}. "
+                f"Received: strategy={self.strategy!r}"
+            )
+        if self.batch_size % self.accumulate:
+            raise ConfigError(
+                "`accumulate` must divide `batch_size`. "
+                f"Received: accumulate={self.accumulate}, batch_size={self.batch_size}"
+            )
+        if self.all_data and (self.patience or self.recipe.schedule.kind == "plateau"):
+            raise ConfigError(
+                "`all_data` leaves no validation images, which `patience` and a schedule of kind "
+                "'plateau' need. Received: all_data=True"
+            )
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate, for this batch size."""
+        table = self.recipe.optimizer
+        ratio = self.batch_size / self.recipe.batch_size
+        power = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[table.scaling]
+        return table.learning_rate * ratio**power
+
+    def plan(self, images: int) -> TrainingPlan:
+        """Return the run in steps, for this many training images.
+
+        An epoch's incomplete last batch is left out.
+        """
+        per_epoch = max(1, images // self.batch_size)
+        if self.epochs is None and self.recipe.iterations is not None:
+            return TrainingPlan(per_epoch, self.recipe.iterations)
+        return TrainingPlan(per_epoch, per_epoch * (self.epochs or self.recipe.epochs))
 
     def replace(self, **changes) -> TrainingSettings:
         """Return a copy with some values changed, checked like any new settings."""
         return dataclasses.replace(self, **changes)
 
+    def set(self, **values) -> TrainingSettings:
+        """Return a copy with some of the recipe's settings changed, as `Recipe.set` does."""
+        return self.replace(recipe=self.recipe.set(**values))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""
-        return dataclasses.asdict(self)
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "recipe": self.recipe.to_dict()}
+
+
+def _recipe(value) -> Recipe:
+    if isinstance(value, Recipe):
+        return value
+    if isinstance(value, dict):
+        return Recipe.parse(value, "recipe")
+    if isinstance(value, str | Path):
+        return load_recipe(value)
+    raise ConfigError(f"`recipe` must be a recipe or its name. Received: recipe={value!r}")
+
+
+def _check_count(name: str, value, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"`{name}` must be a positive integer. Received: {name}={value!r}")

@@ -41,7 +41,7 @@ def test_train_again_only_reads(trained, run, tree):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([*TRAIN, "--lr", 0.2, "--run-dir", RUN], "belongs to another train: .*learning_rate"),
+        ([*TRAIN, "--lr", 0.3, "--run-dir", RUN], "there recipe.optimizer.learning_rate=0.2, here"),
         (["search", "--run-dir", RUN], "belongs to another command, 'train'"),
     ],
 )

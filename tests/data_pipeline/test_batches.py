@@ -8,9 +8,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_resnets.data.batches import augment, evaluation_batches, training_batches
+from keras_resnets.data import Augmentation
+from keras_resnets.data.augmenting import Augmenter, shift
+from keras_resnets.data.batches import evaluation_batches, training_batches
 
 SIZE = 23
+
+
+def _augmenter(shape, padding=2):
+    return Augmenter(Augmentation(), image_shape=shape, output_size=shape[:2], padding=padding)
 
 
 def _source(size=SIZE, shape=(6, 5, 2)):
@@ -45,7 +51,7 @@ def _labels(batches):
     global_seeds=st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
 def test_any_epoch_goes_on_as_if_it_had_never_stopped(seed, first_epoch, augmented, global_seeds):
-    options = {"seed": seed, "flip": augmented, "padding": 2 if augmented else 0}
+    options = {"seed": seed, "augmenter": _augmenter((6, 5, 2)) if augmented else None}
     tf.random.set_seed(global_seeds[0])
     whole = _take(4 * (first_epoch + 2), **options)
     tf.random.set_seed(global_seeds[1])
@@ -79,7 +85,7 @@ def test_a_batch_larger_than_the_data_holds_all_of_it():
 
 
 def test_images_stay_with_their_labels():
-    for images, labels in _take(8, flip=True, padding=2):
+    for images, labels in _take(8, augmenter=_augmenter((6, 5, 2))):
         np.testing.assert_array_equal(images.min((1, 2, 3)), labels)
         np.testing.assert_array_equal(images.max((1, 2, 3)), labels)
 
@@ -89,6 +95,13 @@ def test_evaluation_keeps_the_order_and_the_rest():
     for _ in range(2):
         labels = [list(labels) for _, labels in batches.as_numpy_iterator()]
         assert labels == [list(range(10)), list(range(10, 20)), list(range(20, 23))]
+
+
+def test_evaluation_labels_may_be_one_hot():
+    batches = evaluation_batches(_source(), size=SIZE, image_bytes=60, batch_size=10, classes=23)
+    labels = np.concatenate([labels for _, labels in batches.as_numpy_iterator()])
+    assert labels.dtype == np.float32
+    np.testing.assert_array_equal(labels, np.eye(23))
 
 
 @pytest.mark.parametrize("evaluation", [True, False])
@@ -142,24 +155,24 @@ def _candidates(image, flip, padding):
 )
 def test_augmentation_only_mirrors_and_shifts_with_a_reflected_border(shape, flip, padding, seed):
     images = _images(shape)
-    result = augment(tf.constant(images), tf.constant(seed, tf.int64), flip, padding)
+    result = shift(tf.constant(images), tf.constant(seed, tf.int64), flip, padding)
     assert result.dtype == tf.uint8
     assert result.shape == shape
     for before, after in zip(images, result.numpy(), strict=True):
         assert after.tobytes() in _candidates(before, flip, padding)
-    again = augment(tf.constant(images), tf.constant(seed, tf.int64), flip, padding)
+    again = shift(tf.constant(images), tf.constant(seed, tf.int64), flip, padding)
     np.testing.assert_array_equal(result, again)
 
 
 def test_nothing_to_do_changes_nothing():
     images = _images((3, 4, 4, 1))
-    np.testing.assert_array_equal(augment(tf.constant(images), [1, 2], False, 0), images)
+    np.testing.assert_array_equal(shift(tf.constant(images), [1, 2], False, 0), images)
 
 
 def _variants(flip, padding, count=2000):
     """What becomes of `count` copies of one image, with how often."""
     image = _images((1, 5, 6, 1))
-    result = augment(tf.constant(np.repeat(image, count, 0)), [3, 4], flip, padding).numpy()
+    result = shift(tf.constant(np.repeat(image, count, 0)), [3, 4], flip, padding).numpy()
     return np.unique(result.reshape(count, -1), axis=0, return_counts=True)[1]
 
 
@@ -175,7 +188,7 @@ def test_every_variant_is_about_equally_likely(flip, padding, variants):
 
 def test_each_image_has_its_own_offsets():
     images = np.repeat(_images((1, 8, 8, 1)), 32, 0)
-    result = augment(tf.constant(images), [0, 0], True, 1).numpy()
+    result = shift(tf.constant(images), [0, 0], True, 1).numpy()
     assert len({image.tobytes() for image in result}) > 8
 
 
@@ -184,7 +197,7 @@ def test_epochs_and_steps_augment_differently():
     image = _images((1, 8, 8, 1))
     source = tf.data.Dataset.from_tensor_slices((np.repeat(image, 8, 0), np.zeros(8)))
     batches = training_batches(
-        source, size=8, image_bytes=64, batch_size=4, seed=0, flip=True, padding=2
+        source, size=8, image_bytes=64, batch_size=4, seed=0, augmenter=_augmenter((8, 8, 1))
     )
     seen = {images.tobytes() for images, _ in batches.take(6).as_numpy_iterator()}
     assert len(seen) == 6

@@ -53,5 +53,5 @@ def test_a_small_network_learns_it(cifar10):
     from keras_resnets.training import TrainingSettings, train
 
     config = cifar10.adapt(model_config("resnet8_cifar"))
-    result = train(config, cifar10, TrainingSettings(epochs=1, batch_size=128))
+    result = train(config, cifar10, TrainingSettings(recipe="search", epochs=1, batch_size=128))
     assert result.history[-1]["val_accuracy"] > 0.3

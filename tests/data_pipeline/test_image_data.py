@@ -102,7 +102,7 @@ def test_shifts_fit_the_images(shape, padding):
 def test_steps_are_the_full_batches_of_an_epoch(batch_size, steps):
     data = in_memory(np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1))
     assert data.steps_per_epoch(batch_size) == steps
-    batches = data.training_batches(batch_size, 0, augment=False).take(steps)
+    batches = data.training_batches(batch_size, 0, augmentation=None).take(steps)
     seen = np.concatenate([images.ravel() for images, _ in batches.as_numpy_iterator()])
     assert len(set(seen)) == len(seen) == steps * min(batch_size, 10)
 
@@ -110,7 +110,7 @@ def test_steps_are_the_full_batches_of_an_epoch(batch_size, steps):
 def test_without_augmentation_images_come_as_they_are(few_digits):
     images, labels = few_digits.images("train")
     rows = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
-    for images, labels in few_digits.training_batches(32, 0, augment=False).take(3):
+    for images, labels in few_digits.training_batches(32, 0, augmentation=None).take(3):
         for image, label in zip(images.numpy(), labels.numpy(), strict=True):
             assert rows[image.tobytes()] == label
 
@@ -146,3 +146,44 @@ def test_an_empty_split_is_refused(split):
     sizes = {"train": 3, "validation": 3, "test": 3, split: 0}
     with pytest.raises(DataError, match=f"its {split} split is empty"):
         in_memory(np.zeros((3, 2, 2, 1), np.uint8), sizes=sizes)
+
+
+def test_training_may_take_the_validation_images_too():
+    """As two splits in one, each image once an epoch; the test split stays what it was."""
+    images = np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1)
+    parts = {"train": images[:7], "validation": images[7:10], "test": images[10:]}
+    data = in_memory(
+        images,
+        sizes={split: len(part) for split, part in parts.items()},
+        read=lambda split: tf.data.Dataset.from_tensor_slices(
+            (parts[split], np.zeros(len(parts[split]), np.int64))
+        ),
+    )
+    whole = data.without_validation()
+    assert whole.sizes == {"train": 10, "validation": 3, "test": 2}
+    assert whole.fingerprint != data.fingerprint
+    assert whole.channel_statistics[0] == (4.5,)
+    for split, expected in (("train", 10), ("validation", 3), ("test", 2)):
+        assert len(whole.images(split)[0]) == expected
+    ((batch, _),) = whole.training_batches(10, 0, augmentation=None).take(1).as_numpy_iterator()
+    assert sorted(batch.ravel()) == list(range(10))
+    assert whole.describe("train", 8) == data.describe("validation", 1)
+    assert whole.describe("train", 6) == data.describe("train", 6)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_labels_may_be_one_hot(split, few_digits):
+    batches = (
+        few_digits.training_batches(32, 0, one_hot=True)
+        if split == "train"
+        else few_digits.evaluation_batches(split, 32, one_hot=True)
+    )
+    plain = (
+        few_digits.training_batches(32, 0)
+        if split == "train"
+        else few_digits.evaluation_batches(split, 32)
+    )
+    _, labels = next(batches.as_numpy_iterator())
+    _, classes = next(plain.as_numpy_iterator())
+    assert labels.dtype == np.float32
+    np.testing.assert_array_equal(labels, np.eye(10)[classes])

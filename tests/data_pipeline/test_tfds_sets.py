@@ -4,9 +4,10 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_resnets.data import load_data
+from keras_resnets.data import Augmentation, load_data
 from keras_resnets.errors import DataError, InputError, RunError
 
 
@@ -246,3 +247,15 @@ def test_a_failed_preparation_leaves_nothing_that_looks_prepared():
         # No fault of the input: the same command may succeed later.
         with pytest.raises(RunError, match=r"cannot be prepared .*: the server is on holiday$"):
             load_data("tiny_broken")
+
+
+def test_augmentation_cuts_from_originals_that_differ_in_size():
+    data = load_data("tiny_varying", image_size=8)
+    originals = list(data.read_full("train"))
+    assert len({tf.io.decode_image(image).shape[:2] for image, _ in originals}) > 10
+    assert [int(label) for _, label in originals] == list(data.images("train")[1])
+    augmentation = Augmentation(crop="random_resized")
+    batches = data.without_validation().training_batches(40, 0, augmentation=augmentation)
+    images, _ = next(batches.as_numpy_iterator())
+    assert images.shape == (40, 8, 8, 3)
+    assert load_data("tiny_colour").read_full is None

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from keras_resnets import ResNetConfig
-from keras_resnets.training import TrainingSettings, train
+from keras_resnets.training import TrainingPlan, TrainingSettings, train
 from keras_resnets.training.fit import HISTORY, compile_for_training
 
-SETTINGS = TrainingSettings(epochs=4, batch_size=24, seed=7)
+SETTINGS = TrainingSettings(recipe="search", epochs=4, batch_size=24, seed=7)
 
 CONFIGS = {
     "random branches and dropout": {
@@ -40,7 +40,7 @@ def _assert_same(result, other):
     assert len(weights) == len(others)
     for weight, same in zip(weights, others, strict=True):
         np.testing.assert_array_equal(weight, same)
-    state, others = result.model.optimizer.variables, other.model.optimizer.variables
+    state, others = result.optimizer.variables, other.optimizer.variables
     for variable, same in zip(state, others, strict=True):
         np.testing.assert_array_equal(variable.numpy(), same.numpy())
 
@@ -130,8 +130,8 @@ def test_the_history_tells_every_epoch(uninterrupted):
 
 @pytest.mark.parametrize("warmup", [0, 0.25])
 def test_the_learning_rate_warms_up_and_follows_a_cosine(warmup, few_digits):
-    settings = TrainingSettings(epochs=5, learning_rate=0.2, warmup=warmup)
-    model = _compiled(few_digits, settings, steps=4)
+    settings = SETTINGS.replace(epochs=5).set(lr=0.2, warmup=30 * warmup)
+    model = _compiled(few_digits, settings, TrainingPlan(4, 20))
     rates = []
     for step in range(21):
         model.optimizer.iterations.assign(step)
@@ -144,21 +144,21 @@ def test_the_learning_rate_warms_up_and_follows_a_cosine(warmup, few_digits):
 
 
 def test_the_learning_rate_reached_stands_in_the_history(uninterrupted):
-    schedule = uninterrupted.model.optimizer._learning_rate
+    schedule = uninterrupted.optimizer._learning_rate
     rates = [row["learning_rate"] for row in uninterrupted.history]
     np.testing.assert_allclose(rates, [float(schedule(4 * epoch)) for epoch in (1, 2, 3, 4)])
 
 
-def _compiled(data, settings, steps=None, **changes):
+def _compiled(data, settings, plan=None, **changes):
     from keras_resnets import create_model
 
     model = create_model(_config(data, **changes))
-    compile_for_training(model, settings, steps)
+    compile_for_training(model, settings, plan)
     return model
 
 
-def test_without_steps_the_learning_rate_is_constant(few_digits):
-    model = _compiled(few_digits, TrainingSettings(learning_rate=0.3))
+def test_without_a_plan_the_learning_rate_is_constant(few_digits):
+    model = _compiled(few_digits, SETTINGS.set(lr=0.3))
     assert float(model.optimizer.learning_rate) == pytest.approx(0.3)
 
 
@@ -180,17 +180,17 @@ def test_the_loss_knows_logits(activation, logits, few_digits):
 
 @pytest.mark.parametrize("momentum", [0, 0.9])
 def test_the_optimizer_is_sgd_with_nesterov_momentum_and_decoupled_decay(momentum, few_digits):
-    settings = SETTINGS.replace(momentum=momentum, weight_decay=0)
+    settings = SETTINGS.set(momentum=momentum, nesterov=momentum > 0, weight_decay=0)
     optimizer = _compiled(few_digits, settings).optimizer
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert (optimizer.momentum, optimizer.nesterov) == (momentum, momentum > 0)
     assert optimizer.weight_decay is None
-    assert _compiled(few_digits, SETTINGS).optimizer.weight_decay == SETTINGS.weight_decay
+    assert _compiled(few_digits, SETTINGS).optimizer.weight_decay == 5e-4
 
 
 def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(few_digits, tmp_path):
     checkpoint = tmp_path / "model.keras"
-    settings = SETTINGS.replace(learning_rate=1e30, warmup=0)
+    settings = SETTINGS.set(lr=1e30, warmup=0)
     result = train(_config(few_digits), few_digits, settings, checkpoint=checkpoint)
     assert result.diverged
     assert len(result.history) < settings.epochs
@@ -225,7 +225,7 @@ for block, order in (("basic", "post"), ("bottleneck", "pre")):
     config = ResNetConfig(blocks=(1, 1, 1), widths=(8, 16, 32) if block == "basic" else (2, 4, 8),
         stem_width=8, block=block, activation_order=order, shortcut="C", input_shape=(16, 16, 3))
     model = create_model(config)
-    compile_for_training(model, TrainingSettings(learning_rate=0.01))
+    compile_for_training(model, TrainingSettings(recipe="search").set(lr=0.01))
     images = rng.normal(size=(37, 16, 16, 3)).astype("float32")
     history = model.fit(images, rng.integers(0, 10, 37), batch_size=5, epochs=3, verbose=0)
     assert np.isfinite(history.history["loss"]).all()

@@ -60,7 +60,7 @@ def _variables(path):
 
 
 def test_a_trained_models_file_has_no_optimizer_state(tiny_config, few_digits, tmp_path):
-    settings = TrainingSettings(epochs=1, batch_size=48)
+    settings = TrainingSettings(recipe="search", epochs=1, batch_size=48)
     checkpoint, path = tmp_path / "checkpoint.keras", tmp_path / "model.keras"
     result = train(tiny_config, few_digits, settings, checkpoint=checkpoint)
     write_model(result.model, path)
@@ -77,7 +77,9 @@ def test_a_trained_models_file_has_no_optimizer_state(tiny_config, few_digits, t
 def test_a_written_model_evaluates_as_the_trained_one(tiny_config, few_digits, tmp_path):
     import keras
 
-    result = train(tiny_config, few_digits, TrainingSettings(epochs=2, batch_size=48))
+    result = train(
+        tiny_config, few_digits, TrainingSettings(recipe="search", epochs=2, batch_size=48)
+    )
     write_model(result.model, tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     images, labels = few_digits.images("validation")

@@ -17,10 +17,11 @@ from keras_resnets.errors import ConfigError, DataError, InputError, RunFolderEr
 from keras_resnets.training import TrainingSettings, choose_execution
 from keras_resnets.training.fit import HISTORY
 from keras_resnets.training.program import clock, run_training
+from keras_resnets.training.recipes import Recipe
 
 MODEL = "stochastic_depth_resnet8_cifar"
 DATA = {"name": "keras_resnets_digits", "data_dir": None, "image_size": None, "flip": None}
-SETTINGS = TrainingSettings(epochs=6, batch_size=128)
+SETTINGS = TrainingSettings(recipe="search", epochs=6, batch_size=128)
 
 
 def _run(folder, model=MODEL, data=DATA, settings=SETTINGS, lines=None):
@@ -47,7 +48,16 @@ def finished(tmp_path_factory):
 def test_the_folder_holds_the_results_and_nothing_else(finished):
     folder, summary, _ = finished
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    assert names == ["config.json", "history.csv", "model.keras", "run.json", "summary.json"]
+    assert names == [
+        "best.keras",
+        "config.json",
+        "curves.png",
+        "history.csv",
+        "model.keras",
+        "recipe.json",
+        "run.json",
+        "summary.json",
+    ]
     assert json.loads((folder / "summary.json").read_text()) == json.loads(json.dumps(summary))
 
 
@@ -68,16 +78,65 @@ def test_the_files_agree_with_each_other(finished, digits):
     assert tuple(rows[0]) == HISTORY
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert float(rows[-1]["val_accuracy"]) == summary["val_accuracy"]
+    best = keras.saving.load_model(folder / "best.keras")
+    _, accuracy = best.evaluate(digits.evaluation_batches("validation", 256), verbose=0)
+    accuracies = [float(row["val_accuracy"]) for row in rows]
+    assert accuracy == pytest.approx(max(accuracies), abs=1e-6)
+    assert summary["best_epoch"]["epoch"] == accuracies.index(max(accuracies)) + 1
+    assert Recipe.parse(json.loads((folder / "recipe.json").read_text())) == SETTINGS.recipe
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_it_learns(finished):
     assert finished[1]["test_accuracy"] > 0.5
 
 
+def test_logs_for_tensorboard_on_request(tmp_path):
+    settings = SETTINGS.replace(epochs=1, all_data=True)
+    summary = run_training("resnet8_cifar", DATA, settings, tmp_path / "run", str, tensorboard=True)
+    assert list((tmp_path / "run" / "tensorboard").rglob("*tfevents*"))
+    assert summary["best_epoch"] is summary["val_accuracy"] is None
+    assert not (tmp_path / "run" / "best.keras").exists()
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on(finished, tmp_path):
+    """The system refuses files above a size, as a full disk would: the real error of its writes."""
+    program = """
+import json, resource, signal, sys
+from keras_resnets.errors import RunError
+from keras_resnets.training import TrainingSettings
+from keras_resnets.training.program import run_training
+model, data, settings, folder = sys.argv[1:]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def say(line):
+    if line.startswith("epoch 2"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    run_training(model, json.loads(data), TrainingSettings(**json.loads(settings)), folder, say)
+except (RunError, OSError) as error:
+    print(type(error).__name__, error)
+"""
+    folder = tmp_path / "run"
+    arguments = [MODEL, json.dumps(DATA), json.dumps(SETTINGS.to_dict()), str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert "cannot be written after epoch" in done.stdout, done.stdout + done.stderr[-2000:]
+    assert not [path for path in folder.iterdir() if ".tmp" in path.name]
+    assert _numbers(_run(folder)) == _numbers(finished[1])
+    assert _history(folder) == _history(finished[0])
+
+
 def test_it_says_what_it_does(finished):
     folder, summary, lines = finished
     assert len(lines) == 2 + SETTINGS.epochs + 1
-    for part in (MODEL, f"{summary['params']:,} parameters", "keras_resnets_digits", "6 epochs"):
+    for part in (
+        MODEL,
+        f"{summary['params']:,} parameters",
+        "keras_resnets_digits",
+        "6 epochs",
+        "recipe search",
+    ):
         assert part in lines[0]
     assert lines[1] == f"on {choose_execution()}"
     for number, line in enumerate(lines[2:-1], start=1):
@@ -95,8 +154,9 @@ def test_a_finished_run_is_only_read(finished, tree):
     assert tree(folder) == before
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_numbers(finished, tmp_path):
-    """SIGKILL twice: anywhere from the first epoch on, and as soon as a checkpoint is there."""
+@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_with_the_same_numbers(kills, finished, tmp_path):
+    """SIGKILL: as soon as there is an epoch, and anywhere from the next one on."""
     program = """
 import json, sys
 from keras_resnets.training import TrainingSettings
@@ -109,7 +169,7 @@ run_training(model, json.loads(data), TrainingSettings(**json.loads(settings)), 
     arguments = [MODEL, json.dumps(DATA), json.dumps(SETTINGS.to_dict()), str(folder)]
     seed = time.time_ns()
     print(f"seed of the moment: {seed}")  # pytest shows it when the test fails
-    moments = [random.Random(seed).uniform(0, 1.5), 0]
+    moments = [0, *(random.Random(seed).uniform(0, 1.5) for _ in range(kills - 1))]
     seen = []
     for moment in moments:
         with subprocess.Popen(
@@ -125,8 +185,7 @@ run_training(model, json.loads(data), TrainingSettings(**json.loads(settings)), 
             time.sleep(moment)
             process.send_signal(signal.SIGKILL)
     assert seen[0] == 1
-    lines = []
-    summary = _run(folder, lines=lines)
+    summary = _run(folder)
     whole, expected, _ = finished
     assert _numbers(summary) == _numbers(expected)
     assert _history(folder) == _history(whole)
@@ -156,6 +215,10 @@ def test_wrong_names_write_nothing(changes, error, message, tmp_path, tree):
     [
         ({"model": "resnet8_cifar"}, f"there model='{MODEL}', here model='resnet8_cifar'"),
         ({"settings": SETTINGS.replace(seed=1)}, "there seed=0, here seed=1"),
+        (
+            {"settings": SETTINGS.set(lr=0.2)},
+            "there recipe.optimizer.learning_rate=0.1, here recipe.optimizer.learning_rate=0.2",
+        ),
         ({"data": {**DATA, "image_size": 16}}, "there image_size=None, here image_size=16"),
     ],
 )
@@ -172,8 +235,11 @@ def test_the_data_may_move(finished, tfds_dir):
 
 
 def test_a_divergence_names_the_learning_rate(tmp_path):
-    settings = TrainingSettings(epochs=2, batch_size=512, learning_rate=1e30, warmup=0)
-    with pytest.raises(InputError, match=r"diverged in epoch 1 .*`learning_rate`=1e\+30"):
+    settings = SETTINGS.replace(epochs=2, batch_size=512).set(lr=1e30, warmup=0)
+    with pytest.raises(
+        InputError,
+        match=r"diverged: .* at step \d .epoch 1., at a learning rate of .e\+.*; there is no",
+    ):
         _run(tmp_path / "run", model="resnet8_cifar", settings=settings)
     assert not (tmp_path / "run" / "summary.json").exists()
     assert not (tmp_path / "run" / "model.keras").exists()

@@ -38,7 +38,7 @@ def test_a_stock_tuner_searches(digit_arrays, tiny_space, tmp_path):
 
 
 def test_the_candidate_is_compiled_as_proposed(tiny_space):
-    settings = TrainingSettings(epochs=4, momentum=0.5, weight_decay=0)
+    settings = TrainingSettings(recipe="search", epochs=4).set(momentum=0.5, weight_decay=0)
     model = ResNetHyperModel(SHAPE, 10, space=tiny_space, settings=settings, steps_per_epoch=7)
     hp = keras_tuner.HyperParameters()
     model.declare_hyperparameters(hp)

@@ -1,0 +1,186 @@
+"""``keras-resnets evaluate`` and ``predict``: how good a model is, and what it says of photos."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+
+import click
+
+from keras_resnets.cli.options import model_and_data
+
+__all__ = ["evaluate", "predict"]
+
+_MOST_ROWS = 20
+_MOST_PHOTOS = 50
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("--dataset", help="Name or folder.  [default: what the model was trained on]")
+@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    type=click.Choice(["train", "validation", "test"]),
+)
+@click.option(
+    "--crops",
+    default="center",
+    show_default=True,
+    type=click.Choice(["center", "ten", "multi"]),
+    help="Views of each image: itself, ten crops, or several scales.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Most images, the first ones.")
+@click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images at once.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(), help="Folder for the numbers, the tables and the pictures."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def evaluate(model, dataset, data_dir, output, as_json, **options):
+    """Measure MODEL on a data set.
+
+    MODEL is a .keras, .tflite or .onnx file or a SavedModel folder. Accuracy, per-class table,
+    calibration.
+    """
+    path, data = model_and_data(model, dataset, data_dir, any_format=True)
+    from keras_resnets.evaluation.program import run_evaluate
+
+    say = _nothing if as_json else click.echo
+    with _bar() as progress:
+        result = run_evaluate(path, data, output=output, say=say, progress=progress, **options)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _print_metrics(result)
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGE...")
+@click.option(
+    "--top",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Most classes to name for an image.",
+)
+@click.option("--sheet", type=click.Path(), help="Also draw images and answers into this PNG.")
+@click.option(
+    "--classes-from",
+    help="Class names: a text file, a folder or a data set.  [default: those of the training]",
+)
+@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+@click.option(
+    "--image-size", type=click.IntRange(1), help="Side in pixels, if the model takes any."
+)
+@click.option("-o", "--output", type=click.Path(), help="Also write a .csv or .json file.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def predict(model, images, classes_from, data_dir, as_json, **options):
+    """Ask MODEL what is in image files.
+
+    MODEL is a .keras, .tflite or .onnx file or a SavedModel folder; an IMAGE may be a folder of
+    images.
+    """
+    from keras_resnets.evaluation.names import class_names
+    from keras_resnets.evaluation.prediction import run_predict
+    from keras_resnets.evaluation.runtimes import format_of
+
+    format_of(model)
+    names = None if classes_from is None else class_names(model, classes_from, data_dir)
+    say = _nothing if as_json else click.echo
+    with _bar() as progress:
+        rows = run_predict(model, images, class_names=names, say=say, progress=progress, **options)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        _print_predictions(rows)
+
+
+def _nothing(line: str) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _bar():
+    """Give a function to report progress to; the bar shows on a terminal only."""
+    if not sys.stdout.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), "images", TimeRemainingColumn(), "left")
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _table(*headings, texts=1, title=None):
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for number, heading in enumerate(headings):
+        justify = "left" if number < texts else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
+    return table
+
+
+def _print_metrics(result) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = _table("measure", "value")
+    for name, value in (
+        ("top-1 accuracy", f"{result['top1']:.2%}"),
+        ("top-5 accuracy", None if result["top5"] is None else f"{result['top5']:.2%}"),
+        ("negative log-likelihood", f"{result['nll']:.4f}"),
+        ("Brier score", f"{result['brier']:.4f}"),
+        ("expected calibration error", f"{result['ece']:.2%}"),
+    ):
+        if value is not None:
+            table.add_row(name, value)
+    console.print(table)
+    rows = result["per_class"]
+    title = None
+    if len(rows) > _MOST_ROWS:
+        rows = sorted(rows, key=lambda row: (row["f1"] is None, row["f1"]))[:_MOST_ROWS]
+        title = f"the {_MOST_ROWS} classes of {len(result['per_class'])} with the lowest F1"
+    table = _table(
+        "class", "most often taken for", "images", "recall", "precision", "F1", texts=2, title=title
+    )
+    for row in rows:
+        other = f"{row['confused_with']} ({row['confusions']})" if row["confusions"] else ""
+        ratios = [_percent(row[name]) for name in ("recall", "precision", "f1")]
+        table.add_row(Text(row["class"]), Text(other), f"{row['images']:,}", *ratios)
+    console.print(table)
+
+
+def _percent(value) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _print_predictions(rows) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    table = _table("image", "class", "", "next", texts=2)
+    table.columns[-1].justify = "left"
+    for row in rows[:_MOST_PHOTOS]:
+        first, *others = row["predictions"]
+        rest = ", ".join(f"{p['class']} {p['probability']:.1%}" for p in others)
+        image, name, rest = (Text(text) for text in (row["file"], first["class"], rest))
+        table.add_row(image, name, f"{first['probability']:.1%}", rest)
+    console = Console(highlight=False)
+    console.print(table)
+    if len(rows) > _MOST_PHOTOS:
+        console.print(f"and {len(rows) - _MOST_PHOTOS:,} more images: -o writes all of them")

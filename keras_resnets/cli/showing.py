@@ -1,0 +1,88 @@
+"""``keras-resnets show-data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_resnets.errors import ConfigError, InputError
+
+__all__ = ["show_data"]
+
+_DPI = 100
+
+
+@click.command("show-data")
+@click.option(
+    "--dataset",
+    default="keras_resnets_digits",
+    show_default=True,
+    help="TensorFlow Datasets name, or a folder of images in class folders.",
+)
+@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(1),
+    help="Resize images to this many pixels.  [default: their own size, 64 if they differ]",
+)
+@click.option("--recipe", help="Augment as this recipe does: a name, or a TOML file.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting of the augmentation: --set mixup=0.2 --set flip=false.",
+)
+@click.option("--images", default=6, show_default=True, type=click.IntRange(1, 100), help="Rows.")
+@click.option(
+    "--versions",
+    default=7,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Augmented versions of each image.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**31 - 2),
+    help="Fixes the augmentation.",
+)
+@click.option("-o", "--output", default="data.png", show_default=True, type=click.Path())
+def show_data(dataset, data_dir, image_size, recipe, changes, images, versions, seed, output):
+    """Draw training images and what augmentation makes of them.
+
+    A row holds an image and its versions in the first epochs. Without --recipe and --set: shifted
+    and mirrored, unless the classes are digits or letters.
+    """
+    path = Path(output)
+    if path.suffix != ".png":
+        raise InputError(f"`--output` must end in .png. Received: {output}")
+    if not path.parent.is_dir() or path.is_dir():
+        raise InputError(f"`--output` must be a file in an existing folder. Received: {output}")
+    augmentation = _augmentation(recipe, changes)
+    from keras_resnets.data.load import load_data  # after the checks: TensorFlow is slow
+    from keras_resnets.data.pictures import draw_augmentation
+    from keras_resnets.files import replacing
+
+    data = load_data(dataset, data_dir, image_size)
+    figure = draw_augmentation(data, augmentation, images=images, versions=versions, seed=seed)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=_DPI)
+    click.echo(f"{output}")
+
+
+def _augmentation(recipe, changes):
+    from keras_resnets.data.augmentation import Augmentation
+    from keras_resnets.training.recipes import load_recipe
+    from keras_resnets.training.recipes.names import parse_settings
+
+    base = Augmentation() if recipe is None else load_recipe(recipe).augmentation
+    settings = {}
+    for name, value in parse_settings(changes).items():
+        table, _, field = name.partition(".")
+        if table != "augmentation":
+            raise ConfigError(f"`{name}` is not a setting of the augmentation")
+        settings[field] = value
+    return Augmentation.parse(base.to_dict() | settings, "augmentation")

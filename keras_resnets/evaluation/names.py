@@ -1,0 +1,91 @@
+"""What a model's classes are called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from keras_resnets.errors import InputError
+
+__all__ = ["class_names", "training_summary"]
+
+
+def training_summary(path: str | Path) -> dict[str, Any]:
+    """Return the ``summary.json`` that a training left beside a model; empty if there is none.
+
+    Args:
+        path: The model's file or folder.
+
+    Raises:
+        InputError: The file is there and cannot be read.
+    """
+    summary = Path(path).parent / "summary.json"
+    if not summary.is_file():
+        return {}
+    values = _read_json(summary)
+    data = values.get("data", {"name": ""}) if isinstance(values, dict) else None
+    if not isinstance(data, dict) or "name" not in data:
+        raise InputError(f"{str(summary)!r} is no summary of a training")
+    return values
+
+
+def class_names(
+    path: str | Path, source: str | Path | None = None, data_dir: str | Path | None = None
+) -> list[str] | None:
+    """Return the names of a model's classes, or None if nothing says them.
+
+    Args:
+        path: The model's file or folder; ``summary.json`` beside it says what it was trained on.
+        source: What says the names instead: a text file with a name a line, a ``summary.json`` or
+            the folder it lies in, a folder of class folders, or a TensorFlow Datasets name.
+        data_dir: Where TensorFlow Datasets keeps its data.
+
+    Raises:
+        InputError: `source` says no names.
+
+    Example:
+        >>> class_names("runs/first/model.tflite")
+        ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+    """
+    if source is None:
+        names = training_summary(path).get("data", {}).get("classes")
+        return None if names is None else [str(name) for name in names]
+    place = Path(source).expanduser()
+    if place.is_dir() and (place / "summary.json").is_file():
+        place = place / "summary.json"
+    if place.is_file() and place.suffix == ".json":
+        return _of_json(place)
+    if place.is_file():
+        return _of_text(place)
+    from keras_resnets.data.load import load_data
+
+    return list(load_data(str(source), data_dir).class_names)
+
+
+def _of_json(path: Path) -> list[str]:
+    values = _read_json(path)
+    if isinstance(values, dict):
+        values = values.get("data", {}).get("classes") if "data" in values else None
+    if not isinstance(values, list) or not values:
+        raise InputError(f"{str(path)!r} names no classes: it must be a list, or a summary.json")
+    return [str(name) for name in values]
+
+
+def _of_text(path: Path) -> list[str]:
+    try:
+        names = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} must be a text of one class name a line") from error
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise InputError(f"{str(path)!r} names no classes")
+    return names
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not JSON: {error}") from error

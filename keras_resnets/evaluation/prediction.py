@@ -1,0 +1,179 @@
+"""The program behind ``keras-resnets predict``: what a model takes image files for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnets.errors import InputError
+from keras_resnets.evaluation import names as sources
+from keras_resnets.evaluation.outputs import check_file
+from keras_resnets.evaluation.photos import find_photos, read_photo
+from keras_resnets.evaluation.runtimes import Runnable, format_of, open_model
+from keras_resnets.evaluation.scores import Scores
+from keras_resnets.files import csv_text, replacing, write_json, write_text
+from keras_resnets.models.checks import check, is_int
+
+__all__ = ["MOST_DRAWN", "run_predict"]
+
+MOST_DRAWN = 64
+"""Most images of a contact sheet."""
+
+
+def run_predict(
+    path: str | Path,
+    files: Sequence[str | Path],
+    *,
+    top: int = 5,
+    output: str | Path | None = None,
+    sheet: str | Path | None = None,
+    class_names: Sequence[str] | None = None,
+    image_size: int | None = None,
+    batch_size: int = 64,
+    say: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Ask a model of any format what is in some image files.
+
+    Images are cropped to the central square and resized to the model's size, as those of a folder
+    that a model is trained on.
+
+    Args:
+        path: A ``.keras``, ``.tflite`` or ``.onnx`` file or a SavedModel folder.
+        files: Image files, or folders of them.
+        top: Most classes to name for an image.
+        output: A ``.csv`` file (a row for each image and class) or ``.json`` file to write.
+        sheet: A ``.png`` file to draw the first 64 images into, with what they are taken for.
+        class_names: The classes' names; by default those in ``summary.json`` beside the model, or
+            numbers.
+        image_size: Side in pixels, for a model that takes any size; by default that of its
+            training, where ``summary.json`` says it.
+        batch_size: Images at once.
+        say: Called with lines on what is written.
+        progress: Called with the numbers of images done and of all after every batch.
+
+    Returns:
+        For each image ``file``, ``true`` (the class whose name its folder has, or None) and
+        ``predictions``: ``label``, ``class`` and ``probability`` of the most probable classes.
+
+    Raises:
+        InputError: An argument is illegal, or a file is missing, is no image or cannot be decoded;
+            nothing is written.
+        RunError: The model answers with values that are not finite; nothing is written.
+
+    Example:
+        >>> run_predict("model.tflite", ["cat.png"])[0]["predictions"][0]
+        {'label': 3, 'class': 'cat', 'probability': 0.93}
+    """
+    for number, argument in ((top, "top"), (batch_size, "batch_size")):
+        check(is_int(number), argument, "a positive integer", number)
+    format_of(path)
+    if output is not None:
+        check_file(output, "output", (".csv", ".json"))
+    if sheet is not None:
+        check_file(sheet, "sheet", (".png",))
+    photos = find_photos(files)
+    if class_names is None:
+        class_names = sources.class_names(path)
+    _check_count(class_names, None, path)
+    model = open_model(path)
+    _check_count(class_names, model.classes, path)
+    size = _photo_size(model, image_size)
+    keep = 0 if sheet is None else MOST_DRAWN
+    probabilities, shown = _ask(model, photos, size, batch_size, keep, progress)
+    _check_count(class_names, probabilities.shape[1], path)
+    names = class_names or [str(number) for number in range(probabilities.shape[1])]
+    rows = [
+        _prediction(*pair, names, top, known=class_names is not None)
+        for pair in zip(photos, probabilities, strict=True)
+    ]
+    if sheet is not None:
+        _write_sheet(Path(sheet), shown, rows)
+        say(f"wrote {sheet}" + f" with the first {len(shown)} images" * (len(shown) < len(rows)))
+    if output is not None:
+        _write_predictions(Path(output), rows)
+        say(f"wrote {output}")
+    return rows
+
+
+def _check_count(class_names, classes: int | None, path) -> None:
+    if class_names is None:
+        return
+    if classes is not None and len(class_names) != classes:
+        raise InputError(
+            f"{str(path)!r} knows {classes} classes; {len(class_names)} names are given"
+        )
+    if len(set(class_names)) != len(class_names):
+        raise InputError("`class_names` must not repeat a name")
+
+
+def _photo_size(model: Runnable, image_size: int | None) -> int:
+    height, width = model.input_shape[1:3]
+    check(image_size is None or is_int(image_size), "image_size", "a positive integer", image_size)
+    if height is None and width is None:
+        trained = sources.training_summary(model.path).get("data", {})
+        size = image_size or trained.get("image_size")
+        if size is None:
+            raise InputError(
+                f"{str(model.path)!r} takes images of any size: give `image_size`, that of the "
+                "images it was trained on"
+            )
+        return size
+    if height != width:
+        raise InputError(
+            f"`MODEL` must take square images. Received: a model for {height} x {width}"
+        )
+    if image_size not in (None, height):
+        raise InputError(
+            f"`image_size` must be the model's, {height}. Received: image_size={image_size}"
+        )
+    return height
+
+
+def _ask(model, photos, size, batch_size, keep, progress) -> tuple[np.ndarray, list]:
+    """Return the probabilities for all photos, and the first photos as the model saw them."""
+    scores, shown = Scores(model.resolution), []
+    for start in range(0, len(photos), batch_size):
+        some = photos[start : start + batch_size]
+        images = np.stack([read_photo(photo, size, model.input_shape[3]) for photo in some])
+        scores.add([(1.0, model(images))])
+        shown.extend(images[: keep - len(shown)])
+        if progress is not None:
+            progress(start + len(some), len(photos))
+    return scores.probabilities(), shown
+
+
+def _prediction(photo: Path, probabilities, names, top, known) -> dict[str, Any]:
+    folder = photo.absolute().parent.name
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return {
+        "file": str(photo),
+        "true": folder if known and folder in names else None,
+        "predictions": [
+            {"label": int(i), "class": names[i], "probability": float(probabilities[i])}
+            for i in best
+        ],
+    }
+
+
+def _write_sheet(path: Path, images, rows) -> None:
+    from keras_resnets.evaluation.sheets import contact_sheet
+
+    drawn = [{**row["predictions"][0], "true": row["true"]} for row in rows[: len(images)]]
+    with replacing(path) as beside:
+        contact_sheet(images, drawn).savefig(beside, dpi=110)
+
+
+def _write_predictions(path: Path, rows: list[dict[str, Any]]) -> None:
+    if path.suffix == ".json":
+        write_json(path, rows)
+        return
+    flat = [
+        {"file": row["file"], "true": row["true"], "rank": rank, **prediction}
+        for row in rows
+        for rank, prediction in enumerate(row["predictions"], start=1)
+    ]
+    write_text(path, csv_text(flat, ["file", "true", "rank", "label", "class", "probability"]))

@@ -1,0 +1,101 @@
+"""Training that begins with another model's weights: which, in which order, how fast."""
+
+from __future__ import annotations
+
+from keras_resnets.errors import ConfigError
+from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.network import Network
+from keras_resnets.models.saved import read_model
+from keras_resnets.models.using import freeze
+
+__all__ = ["copy_weights", "parts", "rate_multipliers", "read_start", "thaw", "transfer_config"]
+
+_FREE = ("input_shape", "classes", "classifier_activation", "weight_decay")
+"""What may differ between a model and the network that begins with its weights."""
+
+_STATISTICS = ("input_mean", "input_std")
+
+
+def read_start(path: str) -> Network:
+    """Return the network in a file.
+
+    Raises:
+        InputError: It is no Keras model, or none of ours.
+    """
+    model = read_model(path, compile=False)
+    if not isinstance(model, Network):
+        raise ConfigError(f"`init` must be a network of ours. Received: init={str(path)!r}")
+    return model
+
+
+def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfig:
+    """Return `config` with the normalisation of images that the start's weights know.
+
+    Raises:
+        ConfigError: The two networks have other weights but for the head.
+    """
+    known = {name: getattr(config, name) for name in (*_FREE, *_STATISTICS)}
+    if type(start) is not type(config) or start.replace(**known) != config:
+        differing = [
+            name
+            for name, value in config.to_dict().items()
+            if name not in known and start.to_dict().get(name) != value
+        ]
+        raise ConfigError(
+            "`init` must be the network that is trained, but for its head. "
+            f"It differs in {', '.join(differing) or 'its kind'}"
+        )
+    if start.input_mean is None:
+        return config
+    return config.replace(**{name: getattr(start, name) for name in _STATISTICS})
+
+
+def copy_weights(model: Network, start: Network) -> bool:
+    """Give a network another's weights; the head keeps its own where the classes are others.
+
+    Returns:
+        Whether the head was taken too.
+    """
+    same_head = model.config.classes == start.config.classes
+    theirs = {variable.path: variable for variable in start.variables}
+    for variable in model.variables:
+        there = theirs.get(variable.path)
+        if there is None or (there.dtype != variable.dtype and "seed" in variable.name):
+            continue
+        if tuple(there.shape) == tuple(variable.shape) and "seed_generator" not in variable.path:
+            variable.assign(there)
+    return same_head
+
+
+def parts(model: Network) -> list[str]:
+    """Return the parts of a network from the head to the stem: ``head, stage3, ..., stem``.
+
+    Example:
+        >>> parts(create_model("resnet20_cifar"))
+        ['head', 'stage3', 'stage2', 'stage1', 'stem']
+    """
+    return ["head", *reversed(model.stages), "stem"]
+
+
+def thaw(model: Network, count: int) -> None:
+    """Make the last parts of a network trainable, and freeze the others.
+
+    Args:
+        model: The network; compile it again afterwards.
+        count: Number of parts, from the head; at least one.
+    """
+    names = parts(model)
+    through = names[count] if count < len(names) else model.layers[0].name
+    freeze(model, through=through)
+
+
+def rate_multipliers(model: Network, decay: float) -> dict[str, float]:
+    """Return each part's factor of the learning rate, by the beginning of its weights' paths.
+
+    Example:
+        >>> rate_multipliers(create_model("resnet20_cifar"), 0.5)["stage2_"]
+        0.25
+    """
+    if decay == 1:
+        return {}
+    return {f"{name}_": decay**depth for depth, name in enumerate(parts(model)) if name != "head"}
