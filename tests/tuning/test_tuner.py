@@ -32,7 +32,11 @@ class Pretender:
             path.parent.mkdir(exist_ok=True)
             path.write_text("weights")
             path.with_suffix(".json").write_text("[]")
-        score = 1 - abs(job["settings"]["learning_rate"] - 0.1) - 0.01 / job["until"]
+        score = (
+            1
+            - abs(job["settings"]["recipe"]["optimizer"]["learning_rate"] - 0.1)
+            - 0.01 / job["until"]
+        )
         row = {"epoch": job["until"], "loss": 0.5, "val_loss": math.inf, "val_accuracy": score}
         if wrong == "diverged":
             row["loss"] = math.nan
@@ -83,7 +87,7 @@ def test_a_row_says_what_was_trained(tmp_path):
         config = SearchSpace().config(row["values"], BASE)
         assert job["config"] == row["config"] == config.to_dict()
         assert (row["depth"], row["epochs"], row["status"]) == (config.depth, 12, "ok")
-        assert job["settings"]["learning_rate"] == row["learning_rate"]
+        assert job["settings"]["recipe"]["optimizer"]["learning_rate"] == row["learning_rate"]
         assert job["settings"]["seed"] == 0
     assert announced == journal.trials
 
