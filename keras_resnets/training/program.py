@@ -71,8 +71,12 @@ def run_training(
     devices = open_strategy(settings.strategy)
     images = load_data(**data)
     config = config_for_training(images.adapt(config), settings)
+    begin = ""
     if settings.init is not None:
-        config = transfer.transfer_config(config, transfer.read_start(settings.init).config)
+        start = transfer.read_start(settings.init).config
+        config = transfer.transfer_config(config, start)
+        head = "with its head" if start.classes == config.classes else "under a new head"
+        begin = f"begins with the weights of {settings.init}, {head}"
     run = _Program(name, config, images, data, settings, identity, say)
     with contextlib.ExitStack() as stack:
         if _is_finished(folder, devices, images.fingerprint, stack):
@@ -83,6 +87,8 @@ def run_training(
             run.train(folder, devices, tensorboard=False)
             return {}
         run.introduce(folder, devices)
+        if begin:
+            say(begin)
         if profile:
             run.profile(folder / "profile.csv")
         result = run.train(folder, devices, tensorboard)

@@ -50,21 +50,13 @@ def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfi
     return config.replace(**{name: getattr(start, name) for name in _STATISTICS})
 
 
-def copy_weights(model: Network, start: Network) -> bool:
-    """Give a network another's weights; the head keeps its own where the classes are others.
-
-    Returns:
-        Whether the head was taken too.
-    """
-    same_head = model.config.classes == start.config.classes
-    theirs = {variable.path: variable for variable in start.variables}
-    for variable in model.variables:
+def copy_weights(model: Network, start: Network) -> None:
+    """Give a network another's weights; the head keeps its own where the classes are others."""
+    theirs = {variable.path: variable for variable in start.weights}
+    for variable in model.weights:
         there = theirs.get(variable.path)
-        if there is None or (there.dtype != variable.dtype and "seed" in variable.name):
-            continue
-        if tuple(there.shape) == tuple(variable.shape) and "seed_generator" not in variable.path:
+        if there is not None and tuple(there.shape) == tuple(variable.shape):
             variable.assign(there)
-    return same_head
 
 
 def parts(model: Network) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _deterministic():
     from tensorflow.python.framework.config import disable_op_determinism
 
