@@ -33,6 +33,13 @@ _MOST_PHOTOS = 50
     type=click.Choice(["center", "ten", "multi"]),
     help="Views of each image: itself, ten crops, or several scales.",
 )
+@click.option(
+    "--crop-ratio",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Part of the image's side that center sees: 0.875 is 224 of 256.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Most images, the first ones.")
 @click.option(
     "--batch-size",

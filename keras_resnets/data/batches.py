@@ -9,7 +9,7 @@ _SHUFFLE_BYTES = 1 << 30
 
 
 def training_batches(
-    dataset, *, size, image_bytes, batch_size, seed, augmenter=None, first_epoch=0
+    dataset, *, size, image_bytes, batch_size, seed, augmenter=None, first_epoch=0, steps=None
 ):
     """Return endless training batches, the same for the same seed.
 
@@ -25,6 +25,7 @@ def training_batches(
         seed: Integer.
         augmenter: What is done to the images, an `augmenting.Augmenter`; None for nothing.
         first_epoch: Epoch to begin with, from 0.
+        steps: Batches of an epoch; by default as many as are full.
 
     Returns:
         Infinite `tf.data.Dataset` of (uint8 images, labels).
@@ -39,16 +40,23 @@ def training_batches(
         dataset = dataset.cache()
     buffer = min(size, max(batch_size, _SHUFFLE_BYTES // image_bytes))
     dataset = dataset.enumerate()
+    steps = size // batch_size if steps is None else min(steps, size // batch_size)
+    repeats = 1 if augmenter is None else augmenter.augmentation.repeats
 
     def epoch(number):
         # The seed of this function's graph alone: the order must not hang on the global seed, and
         # TensorFlow cannot combine a global seed 0 with a seed that is a tensor.
         tf.random.set_seed(1)
-        order = dataset.shuffle(buffer, seed=seed * 1_000_003 + number)
+        order = dataset
+        if repeats > 1 and buffer < size:
+            # An epoch sees a part of the images, and the buffer reaches but from its beginning.
+            order = dataset.skip(number % repeats * (size // repeats)).concatenate(dataset)
+        order = order.shuffle(buffer, seed=seed * 1_000_003 + number)
         if augmenter is None:
-            return order.map(lambda place, pair: pair).batch(batch_size, drop_remainder=True)
-        batches = augmented_batches(order, augmenter, batch_size, seed, number)
-        return batches.take(size // batch_size)
+            batches = order.map(lambda place, pair: pair).batch(batch_size, drop_remainder=True)
+        else:
+            batches = augmented_batches(order, augmenter, batch_size, seed, number)
+        return batches.take(steps)
 
     epochs = tf.data.Dataset.counter(tf.constant(first_epoch, tf.int64))
     return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
@@ -82,11 +90,13 @@ def augmented_batches(order, augmenter, batch_size, seed, epoch):
         if augmenter.works_on_images:
             images = tf.reshape(images, (-1, *images.shape[2:]))
             places, labels = tf.repeat(places, repeats), tf.repeat(labels, repeats)
+            # Where the repeats do not divide the batch, one image is there less often.
+            images, places, labels = (part[:batch_size] for part in (images, places, labels))
         return augmenter.batch(images, labels, tf.stack([key, step]), places=places, epoch=epoch)
 
     if augmenter.works_on_images:
         order = _map(order, alone)
-    return _map(order.batch(max(1, batch_size // repeats), drop_remainder=True), together)
+    return _map(order.batch(-(-batch_size // repeats), drop_remainder=True), together)
 
 
 def _map(dataset, function):

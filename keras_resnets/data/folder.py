@@ -63,6 +63,8 @@ class FolderSource:
             split: [(path, label) for label, paths in enumerate(classes) for path in paths]
             for split, classes in files.items()
         }
+        # Shuffling reaches some gigabytes far: the classes must not come one after another.
+        self.files["train"].sort(key=lambda example: _stable_order(example[0], self.root))
         self._check_files()
 
     def listing(self) -> str:

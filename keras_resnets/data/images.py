@@ -90,6 +90,7 @@ class ImageData:
         one_hot: bool = False,
         size: int | None = None,
         first_epoch: int = 0,
+        steps: int | None = None,
     ):
         """Return endless shuffled, augmented training batches.
 
@@ -103,23 +104,18 @@ class ImageData:
             size: Shorter side of the batches' images, where it is not that of `image_shape`:
                 training on smaller images first takes less time.
             first_epoch: Epoch to begin with, from 0.
+            steps: Batches of an epoch; by default as many as are full.
 
         Returns:
             Infinite `tf.data.Dataset` of (uint8 images, labels).
 
         Raises:
-            ConfigError: The augmentation does not fit the images or the batches.
+            ConfigError: The augmentation does not fit the images.
 
         Example:
             >>> batches = data.training_batches(128, 0, augmentation=Augmentation(mixup=0.2))
         """
         augmenter = self.augmenter(augmentation, seed, one_hot=one_hot, size=size)
-        repeats = augmenter.augmentation.repeats
-        if batch_size % repeats:
-            raise ConfigError(
-                "`repeats` must divide the batch size. "
-                f"Received: repeats={repeats}, batch_size={batch_size}"
-            )
         dataset = (self.read_full if augmenter.encoded else self.read)("train")
         return training_batches(
             dataset,
@@ -129,6 +125,7 @@ class ImageData:
             seed=seed,
             augmenter=augmenter,
             first_epoch=first_epoch,
+            steps=steps,
         )
 
     def augmenter(

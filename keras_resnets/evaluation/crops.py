@@ -28,7 +28,7 @@ class CropPlan:
     Attributes:
         crops: ``"center"``, ``"ten"`` or ``"multi"``.
         sides: Sides in pixels of the square images that views are cut from, one for each scale;
-            empty for ``"center"``, which takes images as they come.
+            empty where images are taken as they come.
         size: Side of a crop; None where the model sees whole images.
         mirror: Whether mirrored views are taken too.
     """
@@ -58,23 +58,29 @@ class CropPlan:
         return sum(len(self._views(np.empty((1, side, side, 1), np.uint8))) for side in sides)
 
     def _views(self, images) -> list[np.ndarray]:
+        if self.crops == "center":
+            return [_central(images, self.size)]
         if self.size is not None:
             return ten_crops(images, self.size, mirror=self.mirror)
         return [images, images[:, :, ::-1]] if self.mirror else [images]
 
     def __str__(self):
         if self.crops == "center":
-            return "one view an image"
+            cut = f", the centre of {self.sides[0]} pixels" if self.sides else ""
+            return f"one view an image{cut}"
         kind = "whole images" if self.size is None else f"{self.size} x {self.size} crops"
         mirrors = "mirrored too" if self.mirror else "not mirrored, which would change them"
         sides = ", ".join(map(str, self.sides))
         return f"{self.count} views an image: {kind} at {sides} pixels, {mirrors}"
 
 
-def plan_crops(crops: str, input_shape, image_shape, mirror: bool = True) -> CropPlan:
+def plan_crops(
+    crops: str, input_shape, image_shape, mirror: bool = True, crop_ratio: float = 1.0
+) -> CropPlan:
     """Return the views on which to test a model.
 
-    ``"center"``: the image, resized to the model's size, and nothing else.
+    ``"center"``: the image, resized to the model's size; with a `crop_ratio` below 1, to the
+    model's size over this, and its centre cut out (0.875 is 224 of 256; Wightman 2021 has 0.95).
 
     ``"ten"`` (Krizhevsky 2012, section 4.1; He 2015, section 3.4): the image is resized to 256/224
     of the model's size; the four corners and the centre are cut out in the model's size, and
@@ -96,27 +102,44 @@ def plan_crops(crops: str, input_shape, image_shape, mirror: bool = True) -> Cro
         image_shape: That of the images for the model, ``(height, width, channels)``.
         mirror: Whether a mirrored image is still of its class; not so for digits, of which no
             mirrored views are taken.
+        crop_ratio: Part of the side that ``"center"`` sees, in (0, 1].
 
     Raises:
-        InputError: `crops` is unknown, or the images are not square where crops are cut.
+        InputError: `crops` or `crop_ratio` is illegal, or the images are not square where crops
+            are cut.
 
     Example:
         >>> plan_crops("ten", (None, 224, 224, 3), (224, 224, 3)).sides
         (256,)
     """
     check_choice("crops", crops, CROPS)
-    if crops == "center":
+    if not 0 < crop_ratio <= 1 or (crop_ratio != 1 and crops != "center"):
+        raise InputError(
+            "`crop_ratio` must be in (0, 1], and goes with `crops`='center'. "
+            f"Received: crop_ratio={crop_ratio}, crops={crops!r}"
+        )
+    if crops == "center" and crop_ratio == 1:
         return CropPlan(crops, (), None, mirror=False)
     height, width = image_shape[:2]
     if height != width:
         raise InputError(
             f"`crops`={crops!r} needs square images. Received: images of {height} x {width}"
         )
+    if crops == "center":
+        return CropPlan(crops, (round(height / crop_ratio),), height, mirror=False)
     if crops == "ten":
         return CropPlan(crops, (round(height * _TEN),), height, mirror)
     whole = None in input_shape[1:3]
     sides = tuple(round(height * scale) for scale in _SCALES)
     return CropPlan(crops, sides, None if whole else height, mirror)
+
+
+def _central(images: np.ndarray, size: int | None) -> np.ndarray:
+    """Return the centre of images, or all of them."""
+    if size is None:
+        return images
+    top, left = ((side - size) // 2 for side in images.shape[1:3])
+    return images[:, top : top + size, left : left + size]
 
 
 def ten_crops(images: np.ndarray, size: int, mirror: bool = True) -> list[np.ndarray]:

@@ -31,6 +31,7 @@ def run_evaluate(
     *,
     split: str = "test",
     crops: str = "center",
+    crop_ratio: float = 1.0,
     output: str | Path | None = None,
     limit: int | None = None,
     batch_size: int = 64,
@@ -46,6 +47,7 @@ def run_evaluate(
         data: Arguments of `load_data`.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         crops: Views of each image: ``"center"``, ``"ten"`` or ``"multi"``; see `plan_crops`.
+        crop_ratio: Part of the image's side that ``"center"`` sees.
         output: Folder for ``evaluation.json``, ``per_class.csv``, ``confusion.png`` and
             ``calibration.png``; other files in it stay.
         limit: Most images, the first ones.
@@ -78,7 +80,7 @@ def run_evaluate(
     model = open_model(path)
     images = _images_for(model, data)
     _check_classes(model.classes, images, path)
-    plan = plan_crops(crops, model.input_shape, images.image_shape, mirror=images.flip)
+    plan = plan_crops(crops, model.input_shape, images.image_shape, images.flip, crop_ratio)
     total = min(images.sizes[split], limit or images.sizes[split])
     say(f"{path} on {images.name}, {split}: {total:,} images, {plan}")
     began = time.perf_counter()
@@ -94,6 +96,7 @@ def run_evaluate(
         "data": images.name,
         "split": split,
         "crops": crops,
+        "crop_ratio": crop_ratio,
         "views": plan.count,
         "outputs": "probabilities" if scores.are_probabilities else "logits",
         "seconds": round(seconds, 3),

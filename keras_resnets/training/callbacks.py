@@ -165,9 +165,16 @@ class Guard(keras.callbacks.Callback):
             self._stop(logs["loss"])
 
     def on_epoch_end(self, epoch, logs=None):
-        """Look at the epoch's loss."""
-        if self.divergence is None and not logs["loss"] < self.limit:
+        """Look at the epoch's losses, and at the weights that its last step has left."""
+        if self.divergence is not None:
+            return
+        if not logs["loss"] < self.limit:
             self._stop(logs["loss"])
+        elif not math.isfinite(logs.get("val_loss", 0.0)) or not self._finite():
+            self._stop(math.nan)
+
+    def _finite(self) -> bool:
+        return all(np.isfinite(weight).all() for weight in self.model.get_weights())
 
     def _stop(self, loss):
         optimizer = self.model.optimizer
@@ -213,14 +220,18 @@ def best_epoch(history: list[dict]) -> int | None:
 class Patience(keras.callbacks.Callback):
     """Stops where the validation accuracy has not risen for some epochs."""
 
-    def __init__(self, epochs: int, history: list[dict]):
+    def __init__(self, epochs: int, history: list[dict], weights: Callable[[], list]):
         super().__init__()
         self.epochs = epochs
         self.history = history
         self.stopped = False
+        self.weights: list | None = None
+        self._current = weights
 
     def on_epoch_end(self, epoch, logs=None):
-        """Count."""
+        """Count; keep the weights of the best epoch."""
+        if best_epoch(self.history) == epoch + 1:
+            self.weights = [np.array(weight) for weight in self._current()]
         if self.is_over():
             self.stopped = True
             self.model.stop_training = True
@@ -244,7 +255,8 @@ class Checkpoints(keras.callbacks.Callback):
         history: Rows of the epochs.
         last: Number of the last epoch.
         guard: Nothing is written once it has stopped the training.
-        averages: Averages to write too, and to take for the best model; None for none.
+        averages: Averages to write too; None for none.
+        weights: Function that returns the weights that were evaluated.
         devices: Those of the training: every worker writes, the chief's are kept.
     """
 
@@ -257,6 +269,7 @@ class Checkpoints(keras.callbacks.Callback):
         last: int,
         guard: Guard,
         averages: Averages | None,
+        weights: Callable[[], list],
         devices: Devices,
     ):
         super().__init__()
@@ -267,6 +280,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.last = last
         self.guard = guard
         self.averages = averages
+        self.weights = weights
         self.devices = devices
         self._unsaved_best = None
         self._saved_at = time.monotonic()
@@ -277,9 +291,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self.guard.divergence is not None:
             return
         if self.best is not None and best_epoch(self.history) == epoch + 1:
-            averages = None if self.averages is None else self.averages.weights
-            weights = averages or self.model.get_weights()
-            self._unsaved_best = [np.array(weight) for weight in weights]
+            self._unsaved_best = [np.array(weight) for weight in self.weights()]
         over = epoch + 1 >= self.last or self.model.stop_training
         due = time.monotonic() - self._saved_at > 10 * self._save_took
         if over or self.devices.from_chief(due):

@@ -31,6 +31,7 @@ __all__ = [
     "HISTORY",
     "TrainingResult",
     "build_for_training",
+    "check_augmentation",
     "compile_for_training",
     "config_for_training",
     "prepare_device",
@@ -119,6 +120,22 @@ def _config_in_training(config: NetworkConfig, settings: TrainingSettings) -> Ne
     if settings.recipe.loss.kind == "bce":
         config = config.replace(classifier_activation=None)
     return config
+
+
+def image_size(data: ImageData, part: float) -> int | None:
+    """Return the side of the images at a part of their size, None for their own."""
+    return None if part == 1 else max(1, round(part * data.image_shape[0]))
+
+
+def check_augmentation(data: ImageData, settings: TrainingSettings) -> None:
+    """Raise `ConfigError` where a recipe's augmentation does not fit the images."""
+    for _, part in settings.recipe.sizes:
+        data.augmenter(
+            settings.recipe.augmentation,
+            settings.seed,
+            one_hot=needs_one_hot(settings.recipe),
+            size=image_size(data, part),
+        )
 
 
 def training_data(data: ImageData, settings: TrainingSettings) -> ImageData:
@@ -238,6 +255,8 @@ def train(
     until = plan.epochs if until is None else min(until, plan.epochs)
     run = _Run(config_for_training(config, settings), data, settings, plan, devices)
     checkpoint = None if checkpoint is None else Path(checkpoint)
+    if best is None and settings.patience is not None and checkpoint is not None:
+        best = checkpoint.with_name(f"{checkpoint.stem}-best.keras")
     best = None if best is None or settings.all_data else Path(best)
     if checkpoint is None or not run.load(checkpoint):
         run.build()
@@ -332,7 +351,7 @@ class _Run:
         if self.averages is not None:
             every.append(self.averages)
         if settings.patience is not None:
-            self.patience = around.Patience(settings.patience, history)
+            self.patience = around.Patience(settings.patience, history, self._weights)
             self.patience.stopped = self.patience.is_over()
             every.append(self.patience)
         if checkpoint is not None:
@@ -345,6 +364,7 @@ class _Run:
                     until,
                     self.guard,
                     self.averages,
+                    self._weights,
                     self.devices,
                 )
             )
@@ -386,12 +406,13 @@ class _Run:
             settings.seed,
             augmentation=settings.recipe.augmentation,
             one_hot=one_hot,
-            size=None if phase.size == 1 else round(phase.size * data.image_shape[0]),
+            size=image_size(data, phase.size),
             first_epoch=first,
+            steps=self.plan.steps_per_epoch * settings.accumulate,
         )
         validation = None
         if not settings.all_data:
-            batch_size = max(256, settings.batch_size)
+            batch_size = max(256, settings.batch_size // settings.accumulate)
             validation = self.devices.evaluation(
                 data.evaluation_batches("validation", batch_size, one_hot=one_hot)
             )
@@ -415,13 +436,22 @@ class _Run:
         return model
 
     def result(self, best: Path | None) -> TrainingResult:
-        model, averages = self.model, self.averages and self.averages.weights
+        model, optimizer = self.model, self.model.optimizer
         out_of_patience = self.patience is not None and self.patience.stopped
         shared = self.settings.sync_batch_norm or self.devices.replicas > 1
         if out_of_patience and best is not None and best.is_file():
             model = keras.saving.load_model(best)
-        elif averages or shared or model.config != self.config:
-            model = self._delivered(averages or model.get_weights())
+        elif out_of_patience and self.patience.weights is not None:
+            model = self._delivered(self.patience.weights)
+        elif self.averages is not None or shared or model.config != self.config:
+            model = self._delivered(self._weights())
+        else:
+            compile_for_evaluation(model)
         return TrainingResult(
-            model, self.history, self.model.optimizer, self.guard.divergence, out_of_patience
+            model, self.history, optimizer, self.guard.divergence, out_of_patience
         )
+
+    def _weights(self) -> list:
+        """Return the weights that are evaluated: the averages, or the model's."""
+        averages = None if self.averages is None else self.averages.weights
+        return averages or self.model.get_weights()

@@ -31,14 +31,18 @@ class _Recipe:
         """Make the slots."""
         if self.built:
             return
-        if self.decayed == "kernels" and self.weight_decay:
-            self.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+        self._multipliers = [self._multiplier(v.path) for v in variables]
+        decays = [len(v.shape) > 1 or self.decayed == "all" for v in variables]
+        self._l2_of = [self.l2 if does else 0.0 for does in decays]
+        # Keras' decay knows one learning rate: what has a rate of its own decays in `update_step`.
+        own = [does and m != 1 for does, m in zip(decays, self._multipliers, strict=True)]
+        self._own_decay = own
+        if self.weight_decay:
+            by_keras = [does and not is_own for does, is_own in zip(decays, own, strict=True)]
+            spared = [v for v, does in zip(variables, by_keras, strict=True) if not does]
+            self.exclude_from_weight_decay(var_list=spared)
         super().build(variables)
         self.rate_scale = self.add_variable((), initializer="ones", name="rate_scale")
-        self._multipliers = [self._multiplier(v.path) for v in variables]
-        self._l2_of = [
-            self.l2 if len(v.shape) > 1 or self.decayed == "all" else 0 for v in variables
-        ]
 
     def _multiplier(self, path: str) -> float:
         fitting = [start for start in self.rate_multipliers if path.startswith(start)]
@@ -56,6 +60,9 @@ class _Recipe:
             gradient = ops.cast(gradient, variable.dtype) + decay * variable
         if self._multipliers[index] != 1:
             learning_rate = learning_rate * self._multipliers[index]
+        if self._own_decay[index] and self.weight_decay:
+            shrink = ops.cast(self.weight_decay * learning_rate, variable.dtype)
+            self.assign_sub(variable, variable * shrink)
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):

@@ -22,7 +22,13 @@ from keras_resnets.training.callbacks import best_epoch, remove_checkpoint
 from keras_resnets.training.curves import write_curves
 from keras_resnets.training.distribution import open_strategy
 from keras_resnets.training.execution import execution_for
-from keras_resnets.training.fit import config_for_training, prepare_device, train, training_data
+from keras_resnets.training.fit import (
+    check_augmentation,
+    config_for_training,
+    prepare_device,
+    train,
+    training_data,
+)
 from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
@@ -70,6 +76,11 @@ def run_training(
     folder = RunFolder(run_dir, "train", identity)
     devices = open_strategy(settings.strategy)
     images = load_data(**data)
+    if devices.workers == 1 and (folder / "summary.json").is_file():
+        with folder:  # before the images are looked at, which takes long where they are many
+            folder.pin("data set", images.fingerprint)
+            say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
+            return json.loads((folder / "summary.json").read_text())
     config = config_for_training(images.adapt(config), settings)
     begin = ""
     if settings.init is not None:
@@ -137,6 +148,7 @@ class _Program:
         self.cost = complexity(config)
         self.trained_on = training_data(images, settings)
         self.plan: TrainingPlan = settings.plan(self.trained_on.sizes["train"])
+        check_augmentation(self.trained_on, settings)
         self._drawn = time.monotonic()
 
     def introduce(self, folder: RunFolder, devices) -> None:
@@ -148,7 +160,7 @@ class _Program:
             f"into {folder.path}"
         )
         execution = execution_for(self.settings, self.plan.steps_per_epoch)
-        self.say(f"on {execution}" + (f"; {devices}" if devices.replicas > 1 else ""))
+        self.say(f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else ""))
 
     def profile(self, path: Path) -> None:
         from keras_resnets.training.profiling import profile_training
@@ -230,8 +242,8 @@ class _Program:
             rows = json.loads(checkpoint.with_suffix(".json").read_text())
             good = f"{str(checkpoint)!r} holds epoch {len(rows)}, the last good one"
         return (
-            f"training diverged: {result.divergence}; {good}. Use a lower `learning_rate` than "
-            f"{self.settings.learning_rate:g} (--lr), or a longer warm-up"
+            f"training diverged: {result.divergence}; {good}. Begin in another --run-dir with a "
+            f"lower `learning_rate` than {self.settings.learning_rate:g} (--lr) or a longer warm-up"
         )
 
 

@@ -130,10 +130,11 @@ def make_schedule(recipe: Recipe, peak: float, total: int, steps_per_epoch: int)
     start = plan.warmup_from * peak
     linear = plan.warmup_shape == "linear"
     if plan.kind == "cosine":
-        # Keras' own warm-up, behind which the cosine takes the steps that are left.
+        # Keras' own warm-up, behind which the cosine takes the steps that are left; a constant one
+        # stands in front of a cosine over all of them.
         cosine = schedules.CosineDecay(
             start if warmup and linear else peak,
-            decay_steps=max(1, total - warmup),
+            decay_steps=max(1, total - warmup if linear else total),
             alpha=plan.final,
             warmup_target=peak if warmup and linear else None,
             warmup_steps=warmup if linear else 0,

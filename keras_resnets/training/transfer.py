@@ -10,7 +10,17 @@ from keras_resnets.models.using import freeze
 
 __all__ = ["copy_weights", "parts", "rate_multipliers", "read_start", "thaw", "transfer_config"]
 
-_FREE = ("input_shape", "classes", "classifier_activation", "weight_decay")
+_FREE = (
+    "input_shape",
+    "classes",
+    "classifier_activation",
+    "weight_decay",
+    "final_survival",
+    "survival_mode",
+    "dropout",
+    "bn_momentum",
+    "initializer",
+)
 """What may differ between a model and the network that begins with its weights."""
 
 _STATISTICS = ("input_mean", "input_std")
@@ -34,7 +44,13 @@ def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfi
     Raises:
         ConfigError: The two networks have other weights but for the head.
     """
-    known = {name: getattr(config, name) for name in (*_FREE, *_STATISTICS)}
+    names = [name for name in (*_FREE, *_STATISTICS) if hasattr(config, name)]
+    known = {name: getattr(config, name) for name in names}
+    if start.input_shape[-1] != config.input_shape[-1]:
+        raise ConfigError(
+            f"`init` takes images of {start.input_shape[-1]} channels; the data set's have "
+            f"{config.input_shape[-1]}"
+        )
     if type(start) is not type(config) or start.replace(**known) != config:
         differing = [
             name
@@ -90,4 +106,10 @@ def rate_multipliers(model: Network, decay: float) -> dict[str, float]:
     """
     if decay == 1:
         return {}
-    return {f"{name}_": decay**depth for depth, name in enumerate(parts(model)) if name != "head"}
+    rates = {}
+    for depth, name in enumerate(parts(model)):
+        if name != "head":
+            rates[f"{name}_"] = decay**depth
+        if name.startswith("stage"):  # a dense stage ends with its transition
+            rates[f"transition{name.removeprefix('stage')}/"] = decay**depth
+    return rates

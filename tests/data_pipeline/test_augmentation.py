@@ -15,6 +15,7 @@ from test_image_data import in_memory
 from test_image_folder import write_class
 
 from keras_resnets.data import Augmentation, load_data
+from keras_resnets.data import batches as batches_of
 from keras_resnets.data.augmenting import add_pca_color, cut_area, cut_scaled, shift
 from keras_resnets.data.mixing import Eraser, Mixer
 from keras_resnets.data.operations import OPERATIONS, rand_augment, trivial_augment
@@ -124,7 +125,6 @@ def test_none_may_stand_for_none():
     [
         ((6, 9, 3), {"padding": 6}, {}, "`padding` must be less than the images' sides"),
         ((6, 9, 1), {"color": "pca"}, {}, "`color` = 'pca' is for images of three channels"),
-        ((6, 9, 3), {"repeats": 5}, {}, "`repeats` must divide the batch size"),
         ((6, 9, 3), {}, {"size": 0}, "`size` must be a positive integer"),
     ],
 )
@@ -573,6 +573,26 @@ def test_repeated_images_appear_in_one_batch_differently(crop):
         assert len(numbers) == len(set(numbers)) == 16
         epochs.append(frozenset(numbers))
     assert len(set(epochs)) == 3
+
+
+def test_repeats_need_not_divide_the_batch():
+    augmentation = Augmentation(crop="none", flip=False, repeats=3)
+    data = in_memory(_images(12, (6, 9, 3)))
+    images, _ = next(data.training_batches(8, 0, augmentation=augmentation).as_numpy_iterator())
+    _, counts = np.unique(images.reshape(8, -1), axis=0, return_counts=True)
+    assert sorted(counts) == [2, 3, 3]
+
+
+def test_repeats_come_to_all_images_of_a_set_that_no_buffer_holds(monkeypatch):
+    monkeypatch.setattr(batches_of, "_SHUFFLE_BYTES", 100)
+    monkeypatch.setattr(batches_of, "_CACHE_BYTES", 10)
+    augmentation = Augmentation(crop="none", flip=False, repeats=3)
+    data = in_memory(_images(60, (2, 2, 3)))
+    batches = data.training_batches(6, 0, augmentation=augmentation)
+    seen = {
+        image.tobytes() for images, _ in batches.take(90).as_numpy_iterator() for image in images
+    }
+    assert len(seen) > 57
 
 
 def test_repeats_read_the_data_once():

@@ -114,3 +114,19 @@ def test_images_that_are_not_square_are_refused(crops):
 def test_unknown_crops_are_refused():
     with pytest.raises(InputError, match="one of 'center', 'ten', 'multi'"):
         plan_crops("twelve", (None, 8, 8, 1), (8, 8, 1))
+
+
+def test_the_centre_of_a_larger_image():
+    plan = plan_crops("center", (None, 4, 4, 1), (4, 4, 1), crop_ratio=0.5)
+    assert plan.sides == (8,)
+    image = np.arange(64).reshape(1, 8, 8, 1)
+    ((weight, view),) = plan.views([image])
+    assert weight == 1
+    np.testing.assert_array_equal(view, image[:, 2:6, 2:6])
+    assert str(plan) == "one view an image, the centre of 8 pixels"
+
+
+@pytest.mark.parametrize(("crops", "ratio"), [("center", 0), ("center", 1.5), ("ten", 0.9)])
+def test_a_wrong_ratio_is_refused(crops, ratio):
+    with pytest.raises(InputError, match="`crop_ratio` must be in"):
+        plan_crops(crops, (None, 4, 4, 1), (4, 4, 1), crop_ratio=ratio)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_resnets.training.optimizers import RecipeLamb, inner, make_optimizer
-from keras_resnets.training.recipes import Optimizer
-from keras_resnets.training.schedules import OneCycle, Warmup
+from keras_resnets.training.recipes import Optimizer, load_recipe
+from keras_resnets.training.schedules import OneCycle, Warmup, make_schedule
 
 STEPS = 4
 RATE = 0.05
@@ -143,3 +143,25 @@ def test_schedules_are_the_lines_they_say():
     )
     flat = Warmup(constant, 4, 0.2, 1.0, "constant")
     np.testing.assert_allclose([float(flat(step)) for step in range(6)], [0.2] * 4 + [1, 1])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_slow_part_decays_slowly_too(name):
+    table = Optimizer(name=name, weight_decay=0.5, decay="decoupled")
+    optimizer = make_optimizer(table, 0.1, rate_multipliers={"kernel": 0.01})
+    variables = [keras.Variable(np.ones((2, 2)), name=n) for n in ("kernel", "head")]
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.zeros((2, 2))] * 2, variables)
+    assert float(variables[0][0, 0]) == pytest.approx(1 - 0.5 * 0.1 * 0.01)
+    assert float(variables[1][0, 0]) == pytest.approx(1 - 0.5 * 0.1)
+
+
+def test_a_cosine_stands_behind_a_constant_warm_up_whole():
+    recipe = load_recipe("quick").set(
+        **{"schedule.kind": "cosine", "warmup_steps": 50, "warmup_shape": "constant"},
+        warmup_from=0.1,
+    )
+    rate = make_schedule(recipe, 1.0, 200, 20)
+    got = [float(rate(step)) for step in (0, 49, 50, 100, 199, 200)]
+    expected = [0.1, 0.1, *(0.5 * (1 + np.cos(np.pi * s / 200)) for s in (50, 100, 199, 200))]
+    np.testing.assert_allclose(got, expected, atol=1e-6)

@@ -92,6 +92,40 @@ def test_a_run_of_another_length_keeps_the_fractions(name, epochs):
         assert got == pytest.approx(expected, rel=0.03, abs=1e-5), part
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_makes_batches_of_its_size(name):
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_resnets.data.load import ImageData
+    from keras_resnets.training.losses import needs_one_hot
+
+    count = 4500
+    images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype("uint8")
+    data = ImageData(
+        name="noise",
+        image_shape=(8, 8, 3),
+        class_names=("a", "b", "c"),
+        sizes={"train": count, "validation": 1, "test": 1},
+        flip=True,
+        read=lambda split: tf.data.Dataset.from_tensor_slices((images, np.arange(count) % 3)),
+    )
+    recipe = load_recipe(name)
+    batches = data.training_batches(
+        recipe.batch_size,
+        0,
+        augmentation=recipe.augmentation,
+        one_hot=needs_one_hot(recipe),
+        steps=1,
+    )
+    got, labels = next(iter(batches))
+    assert got.shape == (recipe.batch_size, 8, 8, 3)
+    assert got.dtype == "uint8"
+    assert labels.shape == (
+        (recipe.batch_size, 3) if needs_one_hot(recipe) else (recipe.batch_size,)
+    )
+
+
 def test_iterations_end_within_an_epoch():
     plan = TrainingSettings(recipe="he2015-cifar").plan(45_000)
     assert (plan.steps_per_epoch, plan.steps, plan.epochs) == (351, 64_000, 183)
@@ -136,6 +170,10 @@ def test_a_file_builds_on_another_recipe(tmp_path):
         ("extends = 'mine.toml'", "builds on itself"),
         ("extends = 'quik'", "nearest: quick"),
         ("epochs =", "cannot be read"),
+        (
+            "epochs = 3\n[schedule]\nkind = 'plateau'\nwarmup_error = 0.8\nwarmup_from = 0.1",
+            "both follow the training's course",
+        ),
     ],
 )
 def test_a_wrong_file_is_one_line(text, message, tmp_path):
@@ -144,6 +182,15 @@ def test_a_wrong_file_is_one_line(text, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_recipe(file)
     assert message in str(caught.value)
+
+
+def test_another_kind_of_schedule_needs_no_milestones(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "wrn-cifar"\n[schedule]\nkind = "cosine"\n')
+    recipe = load_recipe(tmp_path / "mine.toml")
+    assert recipe == load_recipe("wrn-cifar").set(**{"schedule.kind": "cosine"}).replace(
+        name="mine"
+    )
+    assert recipe.schedule.milestones == ()
 
 
 def test_settings_are_found_by_short_names():

@@ -87,6 +87,9 @@ def _content(name, folder: Path, seen: tuple[Path, ...]) -> tuple[Path, dict[str
             f"`extends` must be the name of a recipe or of a file. Received: {json.dumps(base)}"
         )
     _, below = _content(base, path.parent, (*seen, path))
+    schedule = content.get("schedule")
+    if isinstance(schedule, dict) and schedule.get("kind", "step") != "step":
+        below.get("schedule", {}).pop("milestones", None)
     if "epochs" in content or "iterations" in content:
         below.pop("epochs", None)
         below.pop("iterations", None)

@@ -114,6 +114,12 @@ class Schedule(Schema):
                 f"warmup={self.warmup:g}, warmup_steps={self.warmup_steps}, "
                 f"warmup_error={self.warmup_error}"
             )
+        if self.warmup_error is not None and self.kind == "plateau":
+            raise ValueError(
+                "`schedule.warmup_error` and a plateau both follow the training's course: one of "
+                "them is enough. Received: kind='plateau', "
+                f"warmup_error={self.warmup_error}"
+            )
         if self.warmup_error is not None and not self.warmup_from:
             raise ValueError(
                 "`schedule.warmup_error` needs a `warmup_from` above 0. Received: warmup_from=0.0"
@@ -263,6 +269,8 @@ class Recipe(Schema):
             if tables != ["network"] and last not in place:
                 raise ConfigError(f"`{name}` is not a setting of a recipe")
             place[last] = value
+            if (*tables, last) == ("schedule", "kind") and value != "step":
+                content["schedule"]["milestones"] = []
         if {"epochs", "iterations"} & values.keys():
             other = "iterations" if values.get("epochs") else "epochs"
             content[other] = None
