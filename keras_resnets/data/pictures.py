@@ -120,7 +120,7 @@ def _varied(labels, count: int) -> list[int]:
 def _mixture(weights, class_names) -> str:
     """Return the heaviest classes: ``cat 0.7 dog 0.3``."""
     order = [i for i in np.argsort(-weights, kind="stable") if weights[i] >= 0.005]
-    return " ".join(f"{class_names[i]} {weights[i]:.2f}" for i in order[:_SHOWN_CLASSES])
+    return " ".join(f"{_short(class_names[i])} {weights[i]:.2f}" for i in order[:_SHOWN_CLASSES])
 
 
 def _show(ax, image) -> None:
@@ -130,3 +130,8 @@ def _show(ax, image) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
+
+
+def _short(name: str) -> str:
+    """Return a name that fits above a small picture."""
+    return name if len(name) <= 8 else f"{name[:7]}."
