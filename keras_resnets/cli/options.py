@@ -12,7 +12,9 @@ from keras_resnets.errors import InputError
 __all__ = [
     "Count",
     "Shape",
+    "check_output",
     "data_options",
+    "dataset_options",
     "deliver",
     "model_and_data",
     "slug",
@@ -49,7 +51,7 @@ class Shape(click.ParamType):
         return tuple(int(part) for part in match.groups())
 
 
-_DATA_OPTIONS = (
+_DATASET_OPTIONS = (
     click.option(
         "--dataset",
         default="keras_resnets_digits",
@@ -62,6 +64,10 @@ _DATA_OPTIONS = (
         type=click.IntRange(1),
         help="Resize images to this many pixels.  [default: their own size, 64 if they differ]",
     ),
+)
+
+_DATA_OPTIONS = (
+    *_DATASET_OPTIONS,
     click.option(
         "--flip/--no-flip",
         default=None,
@@ -91,7 +97,16 @@ _DATA_OPTIONS = (
 
 def data_options(function):
     """Give a command the options of the data, the device and the seed."""
-    for option in reversed(_DATA_OPTIONS):
+    return _with_options(function, _DATA_OPTIONS)
+
+
+def dataset_options(function):
+    """Give a command the options that say which images, and in which size."""
+    return _with_options(function, _DATASET_OPTIONS)
+
+
+def _with_options(function, options):
+    for option in reversed(options):
         function = option(function)
     return function
 
@@ -107,10 +122,19 @@ def deliver(text: str, output: str | None) -> None:
         return
     from keras_resnets.files import write_text
 
+    write_text(check_output(output), text + "\n")
+
+
+def check_output(output: str) -> Path:
+    """Return the path of a file to write.
+
+    Raises:
+        InputError: Its folder does not exist, or it is a folder.
+    """
     path = Path(output)
     if not path.parent.is_dir() or path.is_dir():
         raise InputError(f"`--output` must be a file in an existing folder. Received: {output}")
-    write_text(path, text + "\n")
+    return path
 
 
 def model_and_data(model, dataset, data_dir, any_format=False) -> tuple[Path, dict]:

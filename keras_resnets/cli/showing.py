@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from keras_resnets.cli.options import check_output, dataset_options
 from keras_resnets.errors import ConfigError, InputError
 
 __all__ = ["show_data"]
@@ -14,18 +15,7 @@ _DPI = 100
 
 
 @click.command("show-data")
-@click.option(
-    "--dataset",
-    default="keras_resnets_digits",
-    show_default=True,
-    help="TensorFlow Datasets name, or a folder of images in class folders.",
-)
-@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
-@click.option(
-    "--image-size",
-    type=click.IntRange(1),
-    help="Resize images to this many pixels.  [default: their own size, 64 if they differ]",
-)
+@dataset_options
 @click.option("--recipe", help="Augment as this recipe does: a name, or a TOML file.")
 @click.option(
     "--set",
@@ -59,8 +49,7 @@ def show_data(dataset, data_dir, image_size, recipe, changes, images, versions, 
     path = Path(output)
     if path.suffix != ".png":
         raise InputError(f"`--output` must end in .png. Received: {output}")
-    if not path.parent.is_dir() or path.is_dir():
-        raise InputError(f"`--output` must be a file in an existing folder. Received: {output}")
+    check_output(output)
     augmentation = _augmentation(recipe, changes)
     from keras_resnets.data.load import load_data  # after the checks: TensorFlow is slow
     from keras_resnets.data.pictures import draw_augmentation

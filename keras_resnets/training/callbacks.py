@@ -347,8 +347,7 @@ def remove_checkpoint(checkpoint: Path) -> None:
 @contextlib.contextmanager
 def _all_trainable(model):
     """Show Keras every weight as trainable: the optimizer has slots for all of them."""
-    flags = [(layer, layer.trainable) for layer in model._flatten_layers(include_self=False)]
-    frozen = [layer for layer, trainable in flags if not trainable]
+    frozen = [layer for layer in model._flatten_layers(include_self=False) if not layer.trainable]
     for layer in frozen:
         layer.trainable = True
     try:

@@ -248,12 +248,13 @@ def train(
         >>> result = train(config, data, TrainingSettings(epochs=10))
     """
     keras.utils.set_random_seed(settings.seed)
+    config = config_for_training(config, settings)
     devices = devices or open_strategy(settings.strategy)
     _check_devices(devices, settings, config)
     data = training_data(data, settings)
     plan = settings.plan(data.sizes["train"])
     until = plan.epochs if until is None else min(until, plan.epochs)
-    run = _Run(config_for_training(config, settings), data, settings, plan, devices)
+    run = _Run(config, data, settings, plan, devices)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     if best is None and settings.patience is not None and checkpoint is not None:
         best = checkpoint.with_name(f"{checkpoint.stem}-best.keras")
@@ -270,7 +271,7 @@ def _check_devices(devices: Devices, settings: TrainingSettings, config: Network
         accumulate=settings.accumulate,
         clip_norm=settings.recipe.optimizer.clip_norm,
         xla=settings.xla,
-        config=config_for_training(config, settings),
+        config=config,
         sync_batch_norm=settings.sync_batch_norm,
     )
 

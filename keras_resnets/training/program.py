@@ -79,8 +79,7 @@ def run_training(
     if devices.workers == 1 and (folder / "summary.json").is_file():
         with folder:  # before the images are looked at, which takes long where they are many
             folder.pin("data set", images.fingerprint)
-            say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
-            return json.loads((folder / "summary.json").read_text())
+            return _finished(folder, say, profile)
     config = config_for_training(images.adapt(config), settings)
     begin = ""
     if settings.init is not None:
@@ -91,8 +90,7 @@ def run_training(
     run = _Program(name, config, images, data, settings, identity, say)
     with contextlib.ExitStack() as stack:
         if _is_finished(folder, devices, images.fingerprint, stack):
-            say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
-            return json.loads((folder / "summary.json").read_text()) if devices.is_chief else {}
+            return _finished(folder, say, profile) if devices.is_chief else {}
         prepare_device(settings)
         if not devices.is_chief:
             run.train(folder, devices, tensorboard=False)
@@ -104,6 +102,12 @@ def run_training(
             run.profile(folder / "profile.csv")
         result = run.train(folder, devices, tensorboard)
         return run.deliver(result, folder)
+
+
+def _finished(folder: RunFolder, say, profile: bool) -> dict[str, Any]:
+    """Return the summary of a run that is finished, and say so."""
+    say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
+    return json.loads((folder / "summary.json").read_text())
 
 
 def _identity(model, data: dict[str, Any], settings: TrainingSettings) -> dict[str, Any]:
