@@ -136,10 +136,15 @@ def test_patience_needs_no_file(config, few_digits):
     assert accuracy == pytest.approx(result.history[number - 1]["val_accuracy"])
 
 
-def test_weights_that_the_last_step_has_ruined_are_no_checkpoint(config, few_digits, tmp_path):
-    """The only step of the epoch has a sound loss."""
+@pytest.mark.parametrize("all_data", [False, True])
+def test_weights_that_the_last_step_has_ruined_are_no_checkpoint(
+    all_data, config, few_digits, tmp_path
+):
+    """The only step of the epoch has a sound loss; with all data no validation tells either."""
     path = tmp_path / "model.keras"
-    settings = SETTINGS.replace(epochs=1, batch_size=96, all_data=False).set(lr=1e38, warmup=0)
+    settings = SETTINGS.replace(epochs=1, batch_size=96, all_data=all_data).set(
+        lr=1e38, warmup=0, weight_decay=100.0
+    )
     settings = settings.set(**{"schedule.kind": "constant"})
     result = train(config, few_digits, settings, checkpoint=path)
     assert math.isfinite(result.history[-1]["loss"])
