@@ -135,7 +135,7 @@ class Ours(KerasSide):
         return kr.create_model(self.network.name, weight_decay=0.0)
 
     def compile(self, model):
-        kr.compile_for(model, **self.training(), steps_per_epoch=_EPOCH, say=None)
+        kr.compile_for(model, **self.training(), steps_per_epoch=_EPOCH, print_fn=None)
         return model
 
     def predictor(self, model, count):

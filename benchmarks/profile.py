@@ -28,7 +28,7 @@ def measure(name: str) -> list[dict]:
     network = find_network(name)
     model = kr.create_model(name, weight_decay=0.0)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
-    kr.compile_for(model, optimizer, "sparse_categorical_crossentropy", say=None)
+    kr.compile_for(model, optimizer, "sparse_categorical_crossentropy", print_fn=None)
     shape = (network.batch, *model.input_shape[1:])
     images = np.random.default_rng(0).standard_normal(shape, "float32")
     labels = np.zeros(network.batch, int)

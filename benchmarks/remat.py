@@ -36,7 +36,7 @@ def memory(field):
 name, remat, batch = json.loads(sys.argv[1])
 before = memory("VmRSS")
 model = kr.create_model(name, remat=remat, weight_decay=0.0)
-kr.compile_for(model, "sgd", "sparse_categorical_crossentropy", say=None)
+kr.compile_for(model, "sgd", "sparse_categorical_crossentropy", print_fn=None)
 images = np.random.default_rng(0).standard_normal((batch, *model.input_shape[1:]), "float32")
 seconds = []
 for _ in range(4):

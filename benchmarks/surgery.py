@@ -27,8 +27,8 @@ def variants(name: str) -> dict:
     model = kr.create_model(name)
     return {
         "as trained": model,
-        "folded": fold_batch_norm(model, say=None),
-        "plain": fold_batch_norm(to_plain(model, say=None), say=None),
+        "folded": fold_batch_norm(model, print_fn=None),
+        "plain": fold_batch_norm(to_plain(model, print_fn=None), print_fn=None),
     }
 
 

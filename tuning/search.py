@@ -61,7 +61,7 @@ class SearchResult:
 def search(
     settings: SearchSettings | None = None,
     run_dir: str | Path = "runs/search",
-    say: Callable[[str], None] = print,
+    print_fn: Callable[[str], None] = print,
 ) -> SearchResult:
     """Search depth and width, train the winner, export it, and prove that the exports agree.
 
@@ -72,7 +72,7 @@ def search(
     Args:
         settings: What to search and how long; `SearchSettings()` by default.
         run_dir: The run folder.
-        say: Called with every line of progress.
+        print_fn: Called with every line of progress.
 
     Returns:
         The folder and the summary.
@@ -96,22 +96,22 @@ def search(
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     with folder:
         if (folder / "summary.json").is_file():
-            return _finished(folder, say)
+            return _finished(folder, print_fn)
         folder.pin("data set", data.fingerprint)
-        _say_plan(say, settings, data, len(structures), folder, execution)
+        _print_plan(print_fn, settings, data, len(structures), folder, execution)
         with Worker(folder / "worker.log") as worker:
             worker.start()
-            journal, refused = _run_trials(settings, base, folder, worker, say)
+            journal, refused = _run_trials(settings, base, folder, worker, print_fn)
             winner = ranked(journal.trials)[0]
             if winner["status"] != "ok":
                 raise RunError(f"no trial succeeded; the best one: {winner['message']}")
-            say("\n" + trials_table(ranked(journal.trials)))
-            history = _train_winner(settings, winner, folder, worker, say)
-        summary = _deliver(settings, data, journal, winner, history, refused, folder, say)
+            print_fn("\n" + trials_table(ranked(journal.trials)))
+            history = _train_winner(settings, winner, folder, worker, print_fn)
+        summary = _deliver(settings, data, journal, winner, history, refused, folder, print_fn)
         write_report(folder / "report.html", summary, history)
         write_json(folder / "summary.json", summary)  # last: its presence means "finished"
         _tidy(folder)
-        say(f"wrote {', '.join(FILES)} into {folder.path}")
+        print_fn(f"wrote {', '.join(FILES)} into {folder.path}")
     return SearchResult(folder.path, summary)
 
 
@@ -124,17 +124,17 @@ def _keep_off_gpu() -> None:
         tf.config.set_visible_devices([], "GPU")
 
 
-def _finished(folder: RunFolder, say) -> SearchResult:
+def _finished(folder: RunFolder, print_fn) -> SearchResult:
     summary = json.loads((folder / "summary.json").read_text())
-    say(f"{folder.path} is finished; use another --run-dir to search again\n")
-    say(trials_table(ranked(summary["trials"])))
-    say(_winner_line(summary["winner"]))
+    print_fn(f"{folder.path} is finished; use another --run-dir to search again\n")
+    print_fn(trials_table(ranked(summary["trials"])))
+    print_fn(_winner_line(summary["winner"]))
     for export in summary["exports"]:
-        say(_export_line(export))
+        print_fn(_export_line(export))
     return SearchResult(folder.path, summary)
 
 
-def _say_plan(say, settings: SearchSettings, data, fitting: int, folder, execution) -> None:
+def _print_plan(print_fn, settings: SearchSettings, data, fitting: int, folder, execution) -> None:
     shape = " x ".join(map(str, data.image_shape))
     sizes = ", ".join(f"{count:,} {split}" for split, count in data.sizes.items())
     limits = [
@@ -145,16 +145,16 @@ def _say_plan(say, settings: SearchSettings, data, fitting: int, folder, executi
     total = len(settings.space.structures())
     limited = f"{fitting} of {total} structures within {' and '.join(limits)}"
     trials = "" if settings.tuner == "hyperband" else f"{settings.trials} trials, "
-    say(f"data    {data.name}: {data.classes} classes, {shape}")
-    say(f"images  {sizes}")
-    say(f"space   {limited if limits else f'{total} structures, of any cost'}")
-    say(f"plan    {settings.tuner} search, {trials}{settings.epochs} epochs each")
-    say(f"then    the winner, {settings.final_epochs} epochs; its exports, each verified")
-    say(f"device  {execution}")
-    say(f"folder  {folder.path} (interrupted, the same command goes on)\n")
+    print_fn(f"data    {data.name}: {data.classes} classes, {shape}")
+    print_fn(f"images  {sizes}")
+    print_fn(f"space   {limited if limits else f'{total} structures, of any cost'}")
+    print_fn(f"plan    {settings.tuner} search, {trials}{settings.epochs} epochs each")
+    print_fn(f"then    the winner, {settings.final_epochs} epochs; its exports, each verified")
+    print_fn(f"device  {execution}")
+    print_fn(f"folder  {folder.path} (interrupted, the same command goes on)\n")
 
 
-def _run_trials(settings, base, folder, worker, say) -> tuple[Journal, int]:
+def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]:
     journal = Journal(folder.path)
     budget = Budget(settings.max_params, settings.max_macs)
     space = settings.space
@@ -174,19 +174,19 @@ def _run_trials(settings, base, folder, worker, say) -> tuple[Journal, int]:
     )
     planned = planned_trials(oracle)
     if len(journal):
-        say(f"going on: {len(journal)} of {planned} trials are done")
+        print_fn(f"going on: {len(journal)} of {planned} trials are done")
     ran: list[dict] = []
 
     def on_trial(row):
         ran.append(row)
-        say(
+        print_fn(
             trial_line(row, journal.trials, planned, _seconds_left(settings, ran, planned, journal))
         )
 
     SearchTuner(oracle, settings, base, journal, worker, on_trial, folder.path).search()
     journal.write_csv()
     if oracle.refused:
-        say(f"{oracle.refused} proposals over the budget were refused unbuilt")
+        print_fn(f"{oracle.refused} proposals over the budget were refused unbuilt")
     return journal, oracle.refused
 
 
@@ -197,13 +197,13 @@ def _seconds_left(settings, ran, planned, journal) -> float:
     return mean * (planned - len(journal)) + mean * settings.final_epochs / epochs
 
 
-def _train_winner(settings, winner, folder, worker, say) -> list[dict]:
-    say(f"training the winner, trial {winner['id']}, for {settings.final_epochs} epochs")
+def _train_winner(settings, winner, folder, worker, print_fn) -> list[dict]:
+    print_fn(f"training the winner, trial {winner['id']}, for {settings.final_epochs} epochs")
     training = candidate_settings(settings, winner).replace(epochs=settings.final_epochs)
 
     def on_epoch(row):
         if row["epoch"] % max(1, settings.final_epochs // 5) == 0:
-            say(
+            print_fn(
                 f"epoch {row['epoch']}/{settings.final_epochs}  loss {row['loss']:.4f}  "
                 f"validation {row['val_accuracy']:.2%}"
             )
@@ -224,7 +224,7 @@ def _train_winner(settings, winner, folder, worker, say) -> list[dict]:
     return result["history"]
 
 
-def _deliver(settings, data, journal, winner, history, refused, folder, say) -> dict[str, Any]:
+def _deliver(settings, data, journal, winner, history, refused, folder, print_fn) -> dict[str, Any]:
     began = time.monotonic()
     model = keras.saving.load_model(folder / "winner.checkpoint.keras")
     write_model(model, folder / "model.keras")
@@ -244,13 +244,13 @@ def _deliver(settings, data, journal, winner, history, refused, folder, say) -> 
         "test_accuracy": accuracy(model, data, "test"),
         "seconds": round(sum(row["seconds"] for row in history), 1),
     }
-    say(_winner_line(best))
+    print_fn(_winner_line(best))
     images, _ = data.images("test", limit=2000)
     exports = []
     for export, name in ((export_saved_model, "saved_model"), (export_tflite, "model.tflite")):
         result = export(model, folder / name, images)
         exports.append({**vars(result), "path": name})
-        say(_export_line(exports[-1]))
+        print_fn(_export_line(exports[-1]))
     trials = [{k: v for k, v in t.items() if k != "values"} for t in journal.trials]
     seconds = sum(t["seconds"] for t in trials) + best["seconds"] + time.monotonic() - began
     return {

@@ -61,9 +61,11 @@ def evaluate(model, dataset, data_dir, output, as_json, **options):
     path, data = model_and_data(model, dataset, data_dir, any_format=True)
     from keras_resnets.evaluation.program import run_evaluate
 
-    say = _nothing if as_json else click.echo
+    print_fn = _nothing if as_json else click.echo
     with _bar() as progress:
-        result = run_evaluate(path, data, output=output, say=say, progress=progress, **options)
+        result = run_evaluate(
+            path, data, output=output, print_fn=print_fn, progress=progress, **options
+        )
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
@@ -103,9 +105,11 @@ def predict(model, images, classes_from, data_dir, as_json, **options):
 
     format_of(model)
     names = None if classes_from is None else class_names(model, classes_from, data_dir)
-    say = _nothing if as_json else click.echo
+    print_fn = _nothing if as_json else click.echo
     with _bar() as progress:
-        rows = run_predict(model, images, class_names=names, say=say, progress=progress, **options)
+        rows = run_predict(
+            model, images, class_names=names, print_fn=print_fn, progress=progress, **options
+        )
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

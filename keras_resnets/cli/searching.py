@@ -60,7 +60,7 @@ def search(dataset, run_dir, blocks_per_stage, widths, seed, **options):
     settings = SearchSettings(dataset=dataset, seed=seed, space=SearchSpace(**space), **options)
     from keras_resnets.tuning.search import search as run  # after the checks: TensorFlow is slow
 
-    run(settings, run_dir or f"runs/search-{slug(dataset)}-seed{seed}", say=click.echo)
+    run(settings, run_dir or f"runs/search-{slug(dataset)}-seed{seed}", print_fn=click.echo)
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

@@ -90,7 +90,7 @@ def train(model, dataset, data_dir, image_size, flip, run_dir, profile, tensorbo
         data,
         settings,
         run_dir,
-        say=click.echo,
+        print_fn=click.echo,
         profile=profile,
         tensorboard=tensorboard,
     )

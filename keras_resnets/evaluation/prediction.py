@@ -33,7 +33,7 @@ def run_predict(
     class_names: Sequence[str] | None = None,
     image_size: int | None = None,
     batch_size: int = 64,
-    say: Callable[[str], None] = print,
+    print_fn: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Ask a model of any format what is in some image files.
@@ -52,7 +52,7 @@ def run_predict(
         image_size: Side in pixels, for a model that takes any size; by default that of its
             training, where ``summary.json`` says it.
         batch_size: Images at once.
-        say: Called with lines on what is written.
+        print_fn: Called with lines on what is written.
         progress: Called with the numbers of images done and of all after every batch.
 
     Returns:
@@ -92,10 +92,12 @@ def run_predict(
     ]
     if sheet is not None:
         _write_sheet(Path(sheet), shown, rows)
-        say(f"wrote {sheet}" + f" with the first {len(shown)} images" * (len(shown) < len(rows)))
+        print_fn(
+            f"wrote {sheet}" + f" with the first {len(shown)} images" * (len(shown) < len(rows))
+        )
     if output is not None:
         _write_predictions(Path(output), rows)
-        say(f"wrote {output}")
+        print_fn(f"wrote {output}")
     return rows
 
 

@@ -35,7 +35,7 @@ def run_evaluate(
     output: str | Path | None = None,
     limit: int | None = None,
     batch_size: int = 64,
-    say: Callable[[str], None] = print,
+    print_fn: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a model of any format on a data set.
@@ -52,7 +52,7 @@ def run_evaluate(
             ``calibration.png``; other files in it stay.
         limit: Most images, the first ones.
         batch_size: Images at once.
-        say: Called with lines on what is done.
+        print_fn: Called with lines on what is done.
         progress: Called with the numbers of images done and of all after every batch.
 
     Returns:
@@ -66,7 +66,7 @@ def run_evaluate(
         RunError: The model answers with values that are not finite; nothing is written.
 
     Example:
-        >>> run_evaluate("model.tflite", {"name": "cifar10"}, say=print)["top1"]
+        >>> run_evaluate("model.tflite", {"name": "cifar10"}, print_fn=print)["top1"]
         model.tflite on cifar10, test: 10,000 images, one view an image
         0.9147
     """
@@ -82,7 +82,7 @@ def run_evaluate(
     _check_classes(model.classes, images, path)
     plan = plan_crops(crops, model.input_shape, images.image_shape, images.flip, crop_ratio)
     total = min(images.sizes[split], limit or images.sizes[split])
-    say(f"{path} on {images.name}, {split}: {total:,} images, {plan}")
+    print_fn(f"{path} on {images.name}, {split}: {total:,} images, {plan}")
     began = time.perf_counter()
     batches = _batches(_pyramid(images, data, plan), split, total, batch_size)
     scores, labels = _answers(model, plan, batches, images, total, progress)
@@ -105,7 +105,9 @@ def run_evaluate(
     }
     if output is not None:
         _write_evaluation(Path(output), result, metrics)
-        say(f"wrote evaluation.json, per_class.csv, confusion.png, calibration.png into {output}")
+        print_fn(
+            f"wrote evaluation.json, per_class.csv, confusion.png, calibration.png into {output}"
+        )
     return result
 
 

@@ -27,7 +27,7 @@ def run_export(
     formats: Sequence[str],
     output: str | Path,
     data: dict[str, Any],
-    say: Callable[[str], None] = print,
+    print_fn: Callable[[str], None] = print,
     limit: int = 2000,
 ) -> list[Verification]:
     """Export a saved model to some formats, each verified on a data set's test images.
@@ -37,7 +37,7 @@ def run_export(
         formats: ``"saved_model"`` and ``"tflite"``, or one of them.
         output: Folder to write ``saved_model/`` and ``model.tflite`` into.
         data: Arguments of `load_data`.
-        say: Called with a line for each export.
+        print_fn: Called with a line for each export.
         limit: Most test images to compare on.
 
     Raises:
@@ -61,5 +61,5 @@ def run_export(
     for name in formats:
         export, file = _FORMATS[name]
         results.append(export(model, output / file, test))
-        say(f"{results[-1]} -> {output / file}")
+        print_fn(f"{results[-1]} -> {output / file}")
     return results

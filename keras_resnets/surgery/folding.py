@@ -109,7 +109,7 @@ def _dense(config):
     yield Folding("final_bn", None, _CONCATENATION)
 
 
-def fold_batch_norm(model: Network, say: Callable[[str], None] | None = print) -> Network:
+def fold_batch_norm(model: Network, print_fn: Callable[[str], None] | None = print) -> Network:
     """Return a network for inference whose convolutions hold the normalisations behind them.
 
     ``K' = K * scale`` and ``b' = shift`` (see `foldings` for which ones). Pre-activation networks
@@ -118,7 +118,7 @@ def fold_batch_norm(model: Network, say: Callable[[str], None] | None = print) -
 
     Args:
         model: The network; it is not changed.
-        say: Called with lines that say what was kept and why; None for silence.
+        print_fn: Called with lines that say what was kept and why; None for silence.
 
     Returns:
         A network of the same function in inference, with ``config.folded``. In training it has no
@@ -145,10 +145,10 @@ def fold_batch_norm(model: Network, say: Callable[[str], None] | None = print) -
         weights = folded_weights(config, weights)
     found = foldings(config)
     new = config.replace(folded=True, weight_standardization=False)
-    if say is not None:
+    if print_fn is not None:
         for line in _report(found):
-            say(line)
-        say(compared(model.config, new))
+            print_fn(line)
+        print_fn(compared(model.config, new))
     return rebuilt(model, new, weights)
 
 

@@ -48,7 +48,7 @@ def deepen(
     *,
     to: NetworkConfig | str | None = None,
     optimizer: bool = False,
-    say: Callable[[str], None] | None = print,
+    print_fn: Callable[[str], None] | None = print,
 ) -> Network:
     """Return a deeper network of the same function.
 
@@ -67,7 +67,7 @@ def deepen(
             and classes are then the model's); nothing but ``blocks`` may differ.
         optimizer: Whether to compile the new network like the old one, with its optimizer's state,
             so that `fit` goes on without a jump.
-        say: Called with a line on parameters and multiply-adds before and after; None for silence.
+        print_fn: Called with a line on the cost before and after; None for silence.
 
     Returns:
         The deeper network; gradients reach each of its weights after at most two steps. Without a
@@ -104,7 +104,7 @@ def deepen(
     if isinstance(config, ResNetConfig):
         _check_identity(model, config)
     move = _Deepening(model, config, new)
-    return _grown(model, new, move, optimizer, say)
+    return _grown(model, new, move, optimizer, print_fn)
 
 
 def _longer(config, stage, blocks):
@@ -256,7 +256,7 @@ def widen(
     *,
     optimizer: bool = False,
     seed: int = 0,
-    say: Callable[[str], None] | None = print,
+    print_fn: Callable[[str], None] | None = print,
 ) -> Network:
     """Return a wider network of the same function.
 
@@ -274,7 +274,7 @@ def widen(
         optimizer: Whether to compile the new network like the old one, with its optimizer's state,
             so that `fit` goes on without a jump.
         seed: Of the unequal shares.
-        say: Called with a line on parameters and multiply-adds before and after; None for silence.
+        print_fn: Called with a line on the cost before and after; None for silence.
 
     Returns:
         The wider network. Without a classifier, its features are the old ones, repeated.
@@ -300,7 +300,7 @@ def widen(
         )
     if optimizer:
         check_compiled(model)
-    return _grown(model, new, _Widening(config, new, seed), optimizer, say)
+    return _grown(model, new, _Widening(config, new, seed), optimizer, print_fn)
 
 
 class _Widening:
@@ -341,11 +341,11 @@ class _Widening:
         return weights
 
 
-def _grown(model, new: NetworkConfig, move, optimizer: bool, say) -> Network:
+def _grown(model, new: NetworkConfig, move, optimizer: bool, print_fn) -> Network:
     grown = rebuilt(model, new, {})
     assign(grown, move.begun(move(weights_of(model), weights_of(grown), True)))
     if optimizer:
         carry_optimizer(model, grown, move)
-    if say is not None:
-        say(compared(model.config, new))
+    if print_fn is not None:
+        print_fn(compared(model.config, new))
     return grown

@@ -40,7 +40,7 @@ _MOST_SHIFT = 16.0
 zero, x is carried itself."""
 
 
-def to_plain(model: Network, say: Callable[[str], None] | None = print) -> Network:
+def to_plain(model: Network, print_fn: Callable[[str], None] | None = print) -> Network:
     """Return an identical network without additions and shortcuts.
 
     Convolutions, ReLUs, pooling and a dense layer alone, normalisation folded (the stem keeps its
@@ -49,7 +49,7 @@ def to_plain(model: Network, say: Callable[[str], None] | None = print) -> Netwo
 
     Args:
         model: A residual network of any block, activation order and shortcut; it is not changed.
-        say: Called with a line on parameters and multiply-adds before and after; None for silence.
+        print_fn: Called with a line on the cost before and after; None for silence.
 
     Returns:
         A network of family ``chain``, ``config.origin`` holding the configuration it came from;
@@ -70,8 +70,8 @@ def to_plain(model: Network, say: Callable[[str], None] | None = print) -> Netwo
     check_affine(model.name, config)
     chain = _Chain(config, weights_of(model)).run()
     new = _chain_config(config, chain.specs)
-    if say is not None:
-        say(compared(config, new))
+    if print_fn is not None:
+        print_fn(compared(config, new))
     return rebuilt(model, new, chain.weights)
 
 

@@ -105,7 +105,7 @@ def run_convert(
     to: str,
     output: str | Path,
     data: dict[str, Any],
-    say: Callable[[str], None] = print,
+    print_fn: Callable[[str], None] = print,
     *,
     recalibrate: bool = False,
     limit: int = 2000,
@@ -117,7 +117,7 @@ def run_convert(
         to: ``"plain"``, ``"residual"`` or ``"folded"``.
         output: The ``.keras`` file to write.
         data: Arguments of `load_data`.
-        say: Called with lines on what was done and on the comparison.
+        print_fn: Called with lines on what was done and on the comparison.
         recalibrate: With ``"residual"``, whether to measure the branches' statistics on training
             images (the function stays the same).
         limit: Most test images to compare on, and most training images to recalibrate on.
@@ -140,9 +140,9 @@ def run_convert(
     images = images_for(model.input_shape, data)
     if recalibrate:
         train, _ = images.images("train", limit)
-        converted = to_residual(model, dataset=train, say=say)
+        converted = to_residual(model, dataset=train, print_fn=print_fn)
     else:
-        converted = CONVERSIONS[to](model, say=say)
+        converted = CONVERSIONS[to](model, print_fn=print_fn)
     result = compare(model, converted, *images.images("test", limit))
     tolerance = _TOLERANCE.get(model.layers[-2].compute_dtype, 1.0)
     if not result.largest_difference <= tolerance:
@@ -152,5 +152,5 @@ def run_convert(
         )
     with replacing(output) as beside:
         converted.save(beside)
-    say(f"{result} -> {output}")
+    print_fn(f"{result} -> {output}")
     return result

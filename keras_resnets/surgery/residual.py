@@ -33,7 +33,9 @@ _DIRAC = 1e-6
 """Most that a carried channel's kernel may differ from the identity."""
 
 
-def to_residual(model: Network, dataset=None, say: Callable[[str], None] | None = print) -> Network:
+def to_residual(
+    model: Network, dataset=None, print_fn: Callable[[str], None] | None = print
+) -> Network:
     """Return a residual network that computes what a plain one computes.
 
     Of a plain network of the catalog, each 3x3 convolution of stride 1 between equal widths becomes
@@ -47,7 +49,7 @@ def to_residual(model: Network, dataset=None, say: Callable[[str], None] | None 
         dataset: Images to recalibrate the new branches' normalisations on, as for
             `recalibrate_batch_norm` with ``keep_function=True``: the same function, and statistics
             of the batch in training that are near the moving ones. None to leave it.
-        say: Called with lines on what was done; None for silence.
+        print_fn: Called with lines on what was done; None for silence.
 
     Returns:
         A network with blocks of one convolution (``block="B(3)"``, ``shortcut="identity"``), or the
@@ -69,9 +71,9 @@ def to_residual(model: Network, dataset=None, say: Callable[[str], None] | None 
     else:
         new, values, count = _from_plain(model.name, config, weights)
         message = f"{count} of {sum(new.blocks)} convolutions became residual branches"
-    if say is not None:
-        say(message)
-        say(compared(config, new))
+    if print_fn is not None:
+        print_fn(message)
+        print_fn(compared(config, new))
     model = rebuilt(model, new, values)
     if dataset is not None:
         model = recalibrate_batch_norm(model, dataset, keep_function=True)

@@ -32,7 +32,7 @@ def narrow(
     *,
     criterion: str = "l1",
     seed: int = 0,
-    say: Callable[[str], None] | None = print,
+    print_fn: Callable[[str], None] | None = print,
 ) -> Network:
     """Return a narrower network, made of some of a network's channels.
 
@@ -44,7 +44,7 @@ def narrow(
         to: The configuration to reach, as for `widen`.
         criterion: One of `CRITERIA`.
         seed: Of the choice at random.
-        say: Called with a line on parameters and multiply-adds before and after; None for silence.
+        print_fn: Called with a line on the cost before and after; None for silence.
 
     Returns:
         The narrower network.
@@ -65,8 +65,8 @@ def narrow(
     moves = Walk(config, new, keep).run()
     narrower = rebuilt(model, new, {})
     assign(narrower, moved(moves, weights, weights_of(narrower)))
-    if say is not None:
-        say(compared(config, new))
+    if print_fn is not None:
+        print_fn(compared(config, new))
     return narrower
 
 
@@ -122,7 +122,7 @@ def drop_blocks(
     model: Network,
     blocks: str | Sequence[str],
     *,
-    say: Callable[[str], None] | None = print,
+    print_fn: Callable[[str], None] | None = print,
 ) -> Network:
     """Return the network without some of its residual blocks, whose input goes on past them.
 
@@ -133,7 +133,7 @@ def drop_blocks(
         model: The network; it is not changed.
         blocks: Names of blocks that do not change the shape, ``"stage2_block3"``. Those behind them
             in their stage move up.
-        say: Called with a line on parameters and multiply-adds before and after; None for silence.
+        print_fn: Called with a line on the cost before and after; None for silence.
 
     Returns:
         The shallower network.
@@ -187,6 +187,6 @@ def drop_blocks(
             scale_branch(model, config, before, own, before.survival / after.survival)
         prefix = len(before.name)
         values |= {f"{after.name}{path[prefix:]}": value for path, value in own.items()}
-    if say is not None:
-        say(compared(config, new))
+    if print_fn is not None:
+        print_fn(compared(config, new))
     return rebuilt(model, new, values)

@@ -26,7 +26,7 @@ def recalibrate_batch_norm(
     batch_size: int = 128,
     steps: int | None = None,
     keep_function: bool = False,
-    say: Callable[[str], None] | None = None,
+    print_fn: Callable[[str], None] | None = None,
 ) -> Network:
     """Return the network with its moving statistics replaced by those of a data set.
 
@@ -45,7 +45,7 @@ def recalibrate_batch_norm(
             stays the same function at inference (and images pass as at inference, so that the
             statistics are exact for it), while training, which normalises by batches, begins near
             it.
-        say: Called with a line on the number of images; None for silence.
+        print_fn: Called with a line on the number of images; None for silence.
 
     Returns:
         A network of the same configuration.
@@ -83,8 +83,8 @@ def recalibrate_batch_norm(
             weights[f"{path}/gamma"] = scale * np.sqrt(variance + config.bn_epsilon)
             weights[f"{path}/beta"] = shift + scale * mean
         weights[f"{path}/moving_mean"], weights[f"{path}/moving_variance"] = mean, variance
-    if say is not None:
-        say(f"statistics of {len(moments)} normalisations over {images:,} images")
+    if print_fn is not None:
+        print_fn(f"statistics of {len(moments)} normalisations over {images:,} images")
     return rebuilt(model, config, weights)
 
 

@@ -107,7 +107,7 @@ def compile_for(
     steps_per_epoch: int | None = None,
     jit_compile: bool | str = "auto",
     steps_per_execution: int | str = "auto",
-    say: Callable[[str], None] | None = print,
+    print_fn: Callable[[str], None] | None = print,
     **kwargs,
 ) -> Execution:
     """Compile a model for the device at hand, as `choose_execution` says, and say how.
@@ -124,7 +124,7 @@ def compile_for(
         jit_compile: Whether XLA compiles training, ``"auto"`` to choose.
         steps_per_execution: Training steps a call, ``"auto"`` to choose; it must divide the steps
             of an epoch.
-        say: Called with a line that says what was chosen, and with another where a network of
+        print_fn: Called with a line that says what was chosen, and with another where a network of
             another dtype policy would be faster; None for silence.
         **kwargs: Further arguments of `keras.Model.compile`.
 
@@ -166,10 +166,10 @@ def compile_for(
         data_format=_data_format_of(model),
         steps_per_execution=model.steps_per_execution,
     )
-    if say is not None:
-        say(str(execution))
+    if print_fn is not None:
+        print_fn(str(execution))
         if isinstance(model, Network) and execution.dtype == "float32" != chosen.dtype:
-            say(f"faster here: create_model(..., dtype={chosen.dtype!r})")
+            print_fn(f"faster here: create_model(..., dtype={chosen.dtype!r})")
     return execution
 
 

@@ -175,7 +175,7 @@ def _compile(model, settings, optimizer, plan: TrainingPlan | None, devices: Dev
         loss=make_loss(settings.recipe.loss, needs_one_hot(settings.recipe), logits),
         metrics=["accuracy"],
         steps_per_epoch=None if plan is None else _steps_of_every_epoch(plan) * settings.accumulate,
-        say=None,
+        print_fn=None,
         **{"jit_compile": "auto" if settings.xla is None else settings.xla}
         | devices.compile_options(),
     )

@@ -44,7 +44,7 @@ def run_training(
     data: dict[str, Any],
     settings: TrainingSettings,
     run_dir: str | Path,
-    say: Callable[[str], None] = print,
+    print_fn: Callable[[str], None] = print,
     *,
     profile: bool = False,
     tensorboard: bool = False,
@@ -58,7 +58,7 @@ def run_training(
         run_dir: Folder for ``model.keras`` (takes raw images), ``best.keras`` (of the epoch of the
             highest validation accuracy), ``config.json``, ``recipe.json``, ``history.csv``,
             ``curves.png``, ``summary.json``, and ``profile.csv`` and ``tensorboard/`` on request.
-        say: Called with every line of progress.
+        print_fn: Called with every line of progress.
         profile: Whether to measure first where a training step's time goes, into ``profile.csv``.
         tensorboard: Whether to write logs for TensorBoard.
 
@@ -79,7 +79,7 @@ def run_training(
     if devices.workers == 1 and (folder / "summary.json").is_file():
         with folder:  # before the images are looked at, which takes long where they are many
             folder.pin("data set", images.fingerprint)
-            return _finished(folder, say, profile)
+            return _finished(folder, print_fn, profile)
     config = config_for_training(images.adapt(config), settings)
     begin = ""
     if settings.init is not None:
@@ -87,26 +87,26 @@ def run_training(
         config = transfer.transfer_config(config, start)
         head = "with its head" if start.classes == config.classes else "under a new head"
         begin = f"begins with the weights of {settings.init}, {head}"
-    run = _Program(name, config, images, data, settings, identity, say)
+    run = _Program(name, config, images, data, settings, identity, print_fn)
     with contextlib.ExitStack() as stack:
         if _is_finished(folder, devices, images.fingerprint, stack):
-            return _finished(folder, say, profile) if devices.is_chief else {}
+            return _finished(folder, print_fn, profile) if devices.is_chief else {}
         prepare_device(settings)
         if not devices.is_chief:
             run.train(folder, devices, tensorboard=False)
             return {}
         run.introduce(folder, devices)
         if begin:
-            say(begin)
+            print_fn(begin)
         if profile:
             run.profile(folder / "profile.csv")
         result = run.train(folder, devices, tensorboard)
         return run.deliver(result, folder)
 
 
-def _finished(folder: RunFolder, say, profile: bool) -> dict[str, Any]:
+def _finished(folder: RunFolder, print_fn, profile: bool) -> dict[str, Any]:
     """Return the summary of a run that is finished, and say so."""
-    say(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
+    print_fn(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
     return json.loads((folder / "summary.json").read_text())
 
 
@@ -141,14 +141,14 @@ def _is_finished(folder: RunFolder, devices, fingerprint: str, stack) -> bool:
 class _Program:
     """What a run is made of, and its steps."""
 
-    def __init__(self, name, config, images: ImageData, data, settings, identity, say):
+    def __init__(self, name, config, images: ImageData, data, settings, identity, print_fn):
         self.name = name
         self.config = config
         self.images = images
         self.data = data
         self.settings = settings
         self.identity = identity
-        self.say = say
+        self.print_fn = print_fn
         self.cost = complexity(config)
         self.trained_on = training_data(images, settings)
         self.plan: TrainingPlan = settings.plan(self.trained_on.sizes["train"])
@@ -157,31 +157,33 @@ class _Program:
 
     def introduce(self, folder: RunFolder, devices) -> None:
         recipe = self.settings.recipe
-        self.say(
+        self.print_fn(
             f"{self.name} ({self.cost.trainable_params:,} parameters, {self.cost.macs:,} MACs) on "
             f"{self.images.name}: {self.plan.epochs} epochs of "
             f"{self.trained_on.sizes['train']} images by the recipe {recipe.name}, "
             f"into {folder.path}"
         )
         execution = execution_for(self.settings, self.plan.steps_per_epoch)
-        self.say(f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else ""))
+        self.print_fn(
+            f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else "")
+        )
 
     def profile(self, path: Path) -> None:
         from keras_resnets.training.profiling import profile_training
 
-        self.say("profiling, for a minute or so")
+        self.print_fn("profiling, for a minute or so")
         profile = profile_training(self.config, self.images, self.settings)
         profile.write(path)
         for line in profile.lines():
-            self.say(line)
+            self.print_fn(line)
 
     def train(self, folder: RunFolder, devices, tensorboard: bool):
         callbacks = [_tensorboard(folder / "tensorboard")] if tensorboard else []
         with _bar(self.plan, self.settings, devices) as bar:
-            say = self.say if bar is None else bar.say
+            print_fn = self.print_fn if bar is None else bar.print_fn
 
             def on_epoch(row, history):
-                say(epoch_line(row, history, self.plan, self.settings.batch_size))
+                print_fn(epoch_line(row, history, self.plan, self.settings.batch_size))
                 write_history(history, folder / "history.csv")
                 if time.monotonic() - self._drawn > _CURVES_EVERY:
                     write_curves(history, folder / "curves.png", self._title)
@@ -229,11 +231,13 @@ class _Program:
         write_json(folder / "summary.json", summary)  # its presence means "finished"
         remove_checkpoint(folder / "checkpoint.keras")
         if result.out_of_patience:
-            self.say(
+            self.print_fn(
                 f"no better for {self.settings.patience} epochs: the model is that of epoch "
                 f"{summary['best_epoch']['epoch']}"
             )
-        self.say(f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}")
+        self.print_fn(
+            f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}"
+        )
         return summary
 
     @property

@@ -14,7 +14,7 @@ __all__ = ["ProgressBar", "clock"]
 class ProgressBar(keras.callbacks.Callback):
     """Shows the steps of an epoch, the images a second, and the time left of the whole run.
 
-    Lines printed while it is shown go through `say`, above the bar.
+    Lines printed while it is shown go through `print_fn`, above the bar.
 
     Args:
         epochs: Epochs of the run.
@@ -48,7 +48,7 @@ class ProgressBar(keras.callbacks.Callback):
     def __exit__(self, *exception):
         self._progress.stop()
 
-    def say(self, line: str) -> None:
+    def print_fn(self, line: str) -> None:
         """Print a line above the bar."""
         self._progress.console.print(line, markup=False, highlight=False)
 

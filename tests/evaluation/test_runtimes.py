@@ -79,14 +79,14 @@ def test_every_format_answers_as_the_model_does(name, model, home, images):
 @pytest.fixture(scope="module")
 def measured(home):
     """What the Keras model is measured at."""
-    return run_evaluate(home / "model.keras", DIGITS, say=id)
+    return run_evaluate(home / "model.keras", DIGITS, print_fn=id)
 
 
 @pytest.mark.parametrize("name", FORMATS[1:])
 def test_every_format_has_the_same_metrics(name, model, home, digits, measured):
     if not (home / name).exists():
         write(model, home / name)
-    one, other = measured, run_evaluate(home / name, DIGITS, say=id)
+    one, other = measured, run_evaluate(home / name, DIGITS, print_fn=id)
     assert one["images"] == digits.sizes["test"]
     assert 0.5 < one["top1"] < 1
     for metric in ("top1", "top5", "confusion", "outputs"):
@@ -107,7 +107,7 @@ def test_logits_are_made_probabilities(model, measured, tmp_path):
     logits = create_model(model.config.replace(classifier_activation=None))
     logits.set_weights(model.get_weights())
     one = measured
-    other = run_evaluate(write(logits, tmp_path / "logits.keras"), DIGITS, say=id)
+    other = run_evaluate(write(logits, tmp_path / "logits.keras"), DIGITS, print_fn=id)
     assert (one["outputs"], other["outputs"]) == ("probabilities", "logits")
     assert one["top1"] == other["top1"]
     assert one["nll"] == pytest.approx(other["nll"], rel=1e-4)
@@ -185,7 +185,7 @@ def test_8_bit_models_are_given_and_give_real_values(quantised, model, images):
 
 
 def test_8_bit_probabilities_are_known_as_such(quantised, measured):
-    one, other = measured, run_evaluate(quantised, DIGITS, say=id)
+    one, other = measured, run_evaluate(quantised, DIGITS, print_fn=id)
     assert other["outputs"] == "probabilities"
     assert abs(one["top1"] - other["top1"]) < 0.05
     assert other["nll"] < one["nll"] + 0.5
@@ -263,8 +263,8 @@ def test_crops_of_fixed_models_and_whole_images_of_others(crops, model, home, tm
     free = create_model(model.config.replace(input_shape=(None, None, 1)))
     free.set_weights(model.get_weights())
     write(free, tmp_path / "free.tflite")
-    one = run_evaluate(home / "model.tflite", DIGITS, crops=crops, limit=30, say=id)
-    other = run_evaluate(tmp_path / "free.tflite", DIGITS, crops=crops, limit=30, say=id)
+    one = run_evaluate(home / "model.tflite", DIGITS, crops=crops, limit=30, print_fn=id)
+    other = run_evaluate(tmp_path / "free.tflite", DIGITS, crops=crops, limit=30, print_fn=id)
     assert one["images"] == 30
     if crops == "ten":
         assert other["nll"] == pytest.approx(one["nll"], rel=1e-4)
@@ -284,7 +284,7 @@ def test_what_is_written_is_what_is_returned(home, tmp_path):
         output=tmp_path / "out",
         limit=100,
         batch_size=40,
-        say=lines.append,
+        print_fn=lines.append,
         progress=lambda *numbers: seen.append(numbers),
     )
     assert {path.name for path in (tmp_path / "out").iterdir()} == {

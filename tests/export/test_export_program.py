@@ -47,7 +47,7 @@ def test_a_model_file_is_exported_and_verified(formats, names, model_file, digit
 
 def test_the_images_can_be_limited(model_file, tmp_path):
     (result,) = run_export(
-        model_file, ["tflite"], tmp_path, DIGITS, say=lambda line: None, limit=10
+        model_file, ["tflite"], tmp_path, DIGITS, print_fn=lambda line: None, limit=10
     )
     assert result.images == 10
 
@@ -74,7 +74,7 @@ def test_photos_are_resized_to_the_models_input(photos, tmp_path):
     )
     path = _write(config, tmp_path / "model.keras")
     (result,) = run_export(
-        path, ["tflite"], tmp_path / "out", {"name": str(photos)}, say=lambda line: None
+        path, ["tflite"], tmp_path / "out", {"name": str(photos)}, print_fn=lambda line: None
     )
     assert result.images == 2
 
@@ -124,11 +124,13 @@ def test_wrong_input_is_said_in_one_line_and_writes_nothing(
         path = _write(tiny_config, tmp_path / "first.keras", "channels_first")
     before = tree(tmp_path)
     with pytest.raises(error, match=message) as caught:
-        run_export(path, formats, output, data, say=lambda line: None)
+        run_export(path, formats, output, data, print_fn=lambda line: None)
     assert "\n" not in str(caught.value)
     assert tree(tmp_path) == before
 
 
 def test_images_are_resized_to_the_model(model_file, tmp_path):
-    results = run_export(model_file, ["tflite"], tmp_path, {**DIGITS, "image_size": 16}, say=id)
+    results = run_export(
+        model_file, ["tflite"], tmp_path, {**DIGITS, "image_size": 16}, print_fn=id
+    )
     assert results[0].agreement == 1

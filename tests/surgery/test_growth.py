@@ -31,11 +31,11 @@ LEARNING = (
 
 def deeper(model, **options):
     blocks = tuple(b + 1 for b in model.config.blocks)
-    return surgery.deepen(model, to=model.config.replace(blocks=blocks), say=None, **options)
+    return surgery.deepen(model, to=model.config.replace(blocks=blocks), print_fn=None, **options)
 
 
 def wider(model, **options):
-    return surgery.widen(model, scaled(model.config, 2), say=None, **options)
+    return surgery.widen(model, scaled(model.config, 2), print_fn=None, **options)
 
 
 GROWTHS = {"deeper": deeper, "wider": wider}
@@ -100,7 +100,7 @@ def test_every_kind_of_optimizer_is_carried(kind):
     model.compile(KINDS[kind](), LOSS)
     for _ in range(4):
         model.train_on_batch(IMAGES, LABELS)
-    new = surgery.deepen(model, 3, 1, optimizer=True, say=None)
+    new = surgery.deepen(model, 3, 1, optimizer=True, print_fn=None)
     assert int(new.optimizer.iterations) == int(model.optimizer.iterations) > 0
     old, now = (
         {v.path.split("/", 1)[1]: keras.ops.convert_to_numpy(v) for v in m.optimizer.variables}
@@ -172,7 +172,7 @@ def test_the_average_of_weights_is_carried():
 
 def test_a_loss_scale_is_carried():
     model = kr.create_model(small_config("resnet20_cifar", **LOGITS), dtype="mixed_float16")
-    kr.compile_for(model, keras.optimizers.SGD(0.01, momentum=0.9), LOSS, say=None)
+    kr.compile_for(model, keras.optimizers.SGD(0.01, momentum=0.9), LOSS, print_fn=None)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     model.optimizer.initial_scale = 8.0
     for _ in range(2):
@@ -187,7 +187,7 @@ def test_a_loss_scale_is_carried():
 
 def test_survival_probabilities_change_with_the_depth_and_the_function_does_not():
     model = network("stochastic_depth_resnet110_cifar")
-    new = surgery.deepen(model, "stage1", 3, say=None)
+    new = surgery.deepen(model, "stage1", 3, print_fn=None)
     assert new.config.blocks == (4, 2, 1)
     assert new.config.survival(1) != model.config.survival(1)
     assert apart(model, new, IMAGES) < 1e-9
@@ -195,7 +195,7 @@ def test_survival_probabilities_change_with_the_depth_and_the_function_does_not(
 
 def test_catalog_names_are_targets_too():
     model = kr.create_model("resnet20_cifar", classes=7)
-    new = surgery.deepen(model, to="resnet32_cifar", say=None)
+    new = surgery.deepen(model, to="resnet32_cifar", print_fn=None)
     assert new.config == kr.model_config("resnet32_cifar", classes=7)
 
 

@@ -26,7 +26,7 @@ DERIVED = {
 @pytest.mark.parametrize("name, expected", DERIVED.items())
 def test_the_parameters_that_were_derived(name, expected):
     said = []
-    plain = surgery.to_plain(kr.create_model(name), say=said.append)
+    plain = surgery.to_plain(kr.create_model(name), print_fn=said.append)
     trainable = sum(int(np.prod(w.shape)) for w in plain.trainable_variables)
     assert trainable == kr.complexity(plain.config).trainable_params == expected
     assert f"-> {expected:,}" in said[0]
@@ -38,7 +38,7 @@ def test_the_parameters_that_were_derived(name, expected):
 def test_the_graph_adds_nothing_but_biases(name):
     import tensorflow as tf
 
-    plain = surgery.to_plain(made(small_config(name, **LOGITS), dtype="float32"), say=None)
+    plain = surgery.to_plain(made(small_config(name, **LOGITS), dtype="float32"), print_fn=None)
     function = tf.function(plain).get_concrete_function(tf.TensorSpec((1, 16, 16, 3)))
     biases = {v.handle._id: tuple(v.shape) for v in plain.variables}
     assert biases
@@ -64,12 +64,12 @@ def test_the_graph_adds_nothing_but_biases(name):
 
 
 def test_the_3x3_of_a_bottleneck_has_groups_where_that_is_cheaper():
-    plain = surgery.to_plain(kr.create_model("resnet50", classes=2), say=None).config
+    plain = surgery.to_plain(kr.create_model("resnet50", classes=2), print_fn=None).config
     groups = {spec.name: spec.groups for spec in plain.convolutions}
     assert groups["stage1_block2_conv2"] == 5  # four of the carried channels, one of the branch
     assert groups["stage1_block1_conv2"] == 2
     assert groups["stage1_block2_conv1"] == groups["stage1_block2_conv3"] == 1
-    grouped = surgery.to_plain(kr.create_model("resnext50_32x4d", classes=2), say=None).config
+    grouped = surgery.to_plain(kr.create_model("resnext50_32x4d", classes=2), print_fn=None).config
     groups = {spec.name: spec.groups for spec in grouped.convolutions}
     assert groups["stage1_block2_conv2"] == 256 // 4 + 32
 
@@ -80,7 +80,7 @@ def test_a_chain_is_described_drawn_and_tapped_like_any_network(name):
     from keras_resnets.analysis.drawing import draw_network
 
     model = made(small_config(name, input_shape=(32, 32, 3)), dtype="float32")
-    plain = surgery.to_plain(model, say=None)
+    plain = surgery.to_plain(model, print_fn=None)
     assert "one convolution after another" in summarize(plain.config)
     rows, old = part_rows(plain.config), part_rows(model.config)
     assert [row["part"] for row in rows] == [row["part"] for row in old]
@@ -124,8 +124,8 @@ def test_chains_that_cannot_be_are_refused(fields, message):
 def test_a_dead_scale_is_carried_another_way():
     """Where y = scale * x + shift does not give x back, x itself is carried."""
     config = small_config("preact_resnet20_cifar", **LOGITS)
-    kind = surgery.to_plain(kind_weights(kr.create_model(config, dtype="float64")), say=None)
-    hard = surgery.to_plain(made(config), say=None)
+    kind = surgery.to_plain(kind_weights(kr.create_model(config, dtype="float64")), print_fn=None)
+    hard = surgery.to_plain(made(config), print_fn=None)
     wide = {spec.name: spec.filters for spec in kind.config.convolutions}
     wider = {spec.name: spec.filters for spec in hard.config.convolutions}
     assert any(wider[name] > wide[name] for name in wide)
@@ -134,7 +134,7 @@ def test_a_dead_scale_is_carried_another_way():
 def test_folding_leaves_convolutions_and_says_what_it_kept():
     said = []
     config = small_config("wrn16_4_cifar", **LOGITS)
-    folded = surgery.fold_batch_norm(made(config), say=said.append)
+    folded = surgery.fold_batch_norm(made(config), print_fn=said.append)
     kept = {fold.norm for fold in surgery.foldings(config) if fold.into is None}
     found = {
         layer.gamma.path.removesuffix("/gamma")
@@ -161,11 +161,11 @@ def test_a_post_activation_network_keeps_no_normalisation(name):
 
 def test_folding_twice_and_folding_a_chain():
     model = made(small_config("resnet20_cifar", **LOGITS))
-    once = surgery.fold_batch_norm(model, say=None)
-    twice = surgery.fold_batch_norm(once, say=None)
+    once = surgery.fold_batch_norm(model, print_fn=None)
+    twice = surgery.fold_batch_norm(once, print_fn=None)
     assert once.config == twice.config
-    chain = surgery.fold_batch_norm(surgery.to_plain(model, say=None), say=None)
-    straight = surgery.to_plain(once, say=None)
+    chain = surgery.fold_batch_norm(surgery.to_plain(model, print_fn=None), print_fn=None)
+    straight = surgery.to_plain(once, print_fn=None)
     assert chain.count_params() == straight.count_params()
     for other in (twice, chain, straight):
         assert apart(model, other, real_images((16, 16), 4)) < 1e-9
@@ -176,7 +176,7 @@ def test_folding_twice_and_folding_a_chain():
 def test_exports_agree_with_the_original(function, name, tmp_path):
     model = kr.create_model(small_config(name))
     hard_weights(model)
-    new = function(model, say=None)
+    new = function(model, print_fn=None)
     images = real_images((24, 24), 6)
     for export in (export_saved_model, export_tflite):
         result = export(new, tmp_path / export.__name__, images)
@@ -191,11 +191,11 @@ def test_exports_agree_with_the_original(function, name, tmp_path):
 
 
 def test_a_chain_that_was_trained_does_not_come_back():
-    plain = surgery.to_plain(made(small_config("resnet20_cifar", **LOGITS)), say=None)
+    plain = surgery.to_plain(made(small_config("resnet20_cifar", **LOGITS)), print_fn=None)
     layer = plain.get_layer("stage1_block1_conv1")
     layer.bias.assign(layer.bias + 1e-3)
     with pytest.raises(kr.InputError, match="trained since, whose 'stage1_block1_conv1/bias'"):
-        surgery.to_residual(plain, say=None)
+        surgery.to_residual(plain, print_fn=None)
 
 
 def test_residual_branches_train_on():
@@ -204,7 +204,7 @@ def test_residual_branches_train_on():
     model = kind_weights(kr.create_model(config))
     images = real_images((16, 16), 16)
     labels = np.arange(16) % 5
-    residual = surgery.to_residual(model, dataset=images, say=None)
+    residual = surgery.to_residual(model, dataset=images, print_fn=None)
     assert apart(model, residual, images) < 1e-4
     assert apart(residual, residual, images) == 0
     loss = keras.losses.SparseCategoricalCrossentropy()

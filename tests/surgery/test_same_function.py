@@ -16,12 +16,14 @@ LOGITS = {"classifier_activation": None, "input_shape": (None, None, 3), "includ
 
 def deeper(model):
     return surgery.deepen(
-        model, to=model.config.replace(blocks=tuple(b + 1 for b in model.config.blocks)), say=None
+        model,
+        to=model.config.replace(blocks=tuple(b + 1 for b in model.config.blocks)),
+        print_fn=None,
     )
 
 
 def wider(model):
-    return surgery.widen(model, scaled(model.config, 2), say=None)
+    return surgery.widen(model, scaled(model.config, 2), print_fn=None)
 
 
 def a_little_wider(model):
@@ -34,23 +36,23 @@ def a_little_wider(model):
     else:
         step = max(few, config.cardinality)
         changes["widths"] = tuple(w + step * i for i, w in enumerate(config.widths, start=1))
-    return surgery.widen(model, config.replace(**changes), say=None)
+    return surgery.widen(model, config.replace(**changes), print_fn=None)
 
 
 def wider_stages(model):
     """Stages wider than the stem feeds them: new channels that copy none."""
     config = model.config
     if config.family == "densenet":
-        return surgery.widen(model, config.replace(growth_rate=7), say=None)
+        return surgery.widen(model, config.replace(growth_rate=7), print_fn=None)
     return surgery.widen(
-        model, config.replace(widths=tuple(2 * w for w in config.widths)), say=None
+        model, config.replace(widths=tuple(2 * w for w in config.widths)), print_fn=None
     )
 
 
 def there_and_back(model):
     if getattr(model.config, "shortcut", "") == "none":
-        return surgery.to_plain(surgery.to_residual(model, say=None), say=None)
-    return surgery.to_residual(surgery.to_plain(model, say=None), say=None)
+        return surgery.to_plain(surgery.to_residual(model, print_fn=None), print_fn=None)
+    return surgery.to_residual(surgery.to_plain(model, print_fn=None), print_fn=None)
 
 
 def recalibrated(model):
@@ -62,8 +64,8 @@ def average(model):
 
 
 FUNCTIONS = {
-    "folded": lambda model: surgery.fold_batch_norm(model, say=None),
-    "plain": lambda model: surgery.to_plain(model, say=None),
+    "folded": lambda model: surgery.fold_batch_norm(model, print_fn=None),
+    "plain": lambda model: surgery.to_plain(model, print_fn=None),
     "plain and back": there_and_back,
     "deeper": deeper,
     "wider": wider,

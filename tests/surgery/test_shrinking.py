@@ -24,7 +24,7 @@ def test_every_family_becomes_narrower(name):
     criterion = ("l1", "scale", "random")[FAMILIES.index(name) % 3]
     model = made(small_config(name, **LOGITS), dtype="float32")
     config = halved(model.config)
-    small = surgery.narrow(model, config, criterion=criterion, say=None)
+    small = surgery.narrow(model, config, criterion=criterion, print_fn=None)
     assert small.config == config
     assert np.isfinite(np.asarray(small(IMAGES))).all()
 
@@ -36,7 +36,7 @@ def test_channels_that_do_nothing_are_the_ones_to_go(name, criterion):
     """A network with dead channels narrows to the same function, by either criterion."""
     small = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))
     config = small.config
-    large = surgery.widen(small, scaled(config, 2), say=None)
+    large = surgery.widen(small, scaled(config, 2), print_fn=None)
     # Make one of each two copies dead: whatever reads the pair then reads the other.
     for weight in large.weights:
         value = np.array(keras.ops.convert_to_numpy(weight))
@@ -44,13 +44,13 @@ def test_channels_that_do_nothing_are_the_ones_to_go(name, criterion):
         if last in ("kernel", "gamma", "beta", "moving_mean") and "predictions" not in weight.path:
             value[..., 1::2] = 0
         weight.assign(value)
-    back = surgery.narrow(large, config, criterion=criterion, say=None)
+    back = surgery.narrow(large, config, criterion=criterion, print_fn=None)
     assert apart(large, back, IMAGES) < 1e-9
 
 
 def test_a_stream_keeps_the_same_channels_everywhere():
     model = made(small_config("resnet20_cifar", **LOGITS), dtype="float32")
-    small = surgery.narrow(model, halved(model.config), criterion="random", seed=3, say=None)
+    small = surgery.narrow(model, halved(model.config), criterion="random", seed=3, print_fn=None)
     old, new = ({w.path: keras.ops.convert_to_numpy(w) for w in m.weights} for m in (model, small))
     stem = old["stem_conv/kernel"].reshape(-1, 8)
     kept = [
@@ -66,11 +66,11 @@ def test_a_stream_keeps_the_same_channels_everywhere():
                                   "stochastic_depth_resnet110_cifar"])  # fmt: skip
 def test_a_dropped_block_is_one_whose_branch_is_nothing(name):
     model = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))
-    deeper = surgery.deepen(model, 2, 1, say=None)
-    back = surgery.drop_blocks(deeper, "stage2_block3", say=None)
+    deeper = surgery.deepen(model, 2, 1, print_fn=None)
+    back = surgery.drop_blocks(deeper, "stage2_block3", print_fn=None)
     assert back.config == model.config
     assert apart(deeper, back, IMAGES) < 1e-9
-    lesion = surgery.drop_blocks(model, ["stage2_block2"], say=None)
+    lesion = surgery.drop_blocks(model, ["stage2_block2"], print_fn=None)
     assert apart(model, lesion, IMAGES) > 1e-3
     assert lesion.config.blocks[1] == 1
 

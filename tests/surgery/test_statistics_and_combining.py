@@ -126,7 +126,9 @@ def other(**changes):
 
 BAD = {
     "no batch norm": (
-        lambda m, _: surgery.recalibrate_batch_norm(surgery.fold_batch_norm(m, say=None), IMAGES),
+        lambda m, _: surgery.recalibrate_batch_norm(
+            surgery.fold_batch_norm(m, print_fn=None), IMAGES
+        ),
         "folded",
     ),
     "no images": (lambda m, _: surgery.recalibrate_batch_norm(m, IMAGES[:0]), "at least one"),

@@ -67,7 +67,7 @@ def test_the_choice_is_overridden():
 def test_a_model_is_compiled_as_chosen_and_it_is_said(network):
     said = []
     used = compile_for(
-        network, "sgd", "sparse_categorical_crossentropy", ["accuracy"], say=said.append
+        network, "sgd", "sparse_categorical_crossentropy", ["accuracy"], print_fn=said.append
     )
     assert said == [str(used)]
     assert network.jit_compile == used.jit_compile == choose_execution().jit_compile
@@ -77,7 +77,13 @@ def test_a_model_is_compiled_as_chosen_and_it_is_said(network):
 
 def test_compile_is_overridden(network):
     used = compile_for(
-        network, "sgd", "mse", jit_compile=True, steps_per_execution=3, steps_per_epoch=6, say=None
+        network,
+        "sgd",
+        "mse",
+        jit_compile=True,
+        steps_per_execution=3,
+        steps_per_epoch=6,
+        print_fn=None,
     )
     assert (network.jit_compile, network.steps_per_execution) == (True, 3)
     assert (used.jit_compile, used.steps_per_execution) == (True, 3)
@@ -125,7 +131,9 @@ def test_keras_refuses_xla_among_deterministic_operations(network):
     tf.config.experimental.enable_op_determinism()
     try:
         with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
-            assert not compile_for(network, "sgd", "mse", jit_compile=True, say=None).jit_compile
+            assert not compile_for(
+                network, "sgd", "mse", jit_compile=True, print_fn=None
+            ).jit_compile
     finally:
         config.disable_op_determinism()
 
@@ -162,7 +170,9 @@ def test_a_step_is_traced_once(policy):
     traced = []
     train_step = model.train_step
     model.train_step = lambda data: traced.append(data) or train_step(data)
-    compile_for(model, keras.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy", say=None)
+    compile_for(
+        model, keras.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy", print_fn=None
+    )
     model.fit(np.zeros((4, *model.input_shape[1:])), np.zeros(4), verbose=0, batch_size=4)
     assert len(traced) == 1
 
@@ -170,18 +180,18 @@ def test_a_step_is_traced_once(policy):
 def test_float16_scales_its_loss(network):
     """By the layers' policy: Keras alone looks at the model's, which stays float32."""
     mixed = kr.create_model(small_config("resnet20_cifar"), dtype="mixed_float16")
-    compile_for(mixed, keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", say=None)
+    compile_for(mixed, keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", print_fn=None)
     assert isinstance(mixed.optimizer, keras.optimizers.LossScaleOptimizer)
-    compile_for(mixed, "sgd", "mse", auto_scale_loss=False, say=None)
+    compile_for(mixed, "sgd", "mse", auto_scale_loss=False, print_fn=None)
     assert not isinstance(mixed.optimizer, keras.optimizers.LossScaleOptimizer)
-    compile_for(network, "sgd", "mse", say=None)
+    compile_for(network, "sgd", "mse", print_fn=None)
     assert not isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def test_the_policy_inside_a_larger_model_is_seen():
     mixed = kr.create_model(small_config("resnet20_cifar"), dtype="mixed_bfloat16")
     larger = keras.Sequential([keras.Input(mixed.input_shape[1:]), mixed, keras.layers.Dense(2)])
-    assert compile_for(larger, "sgd", "mse", say=None).dtype == "mixed_bfloat16"
+    assert compile_for(larger, "sgd", "mse", print_fn=None).dtype == "mixed_bfloat16"
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ SETTINGS = TrainingSettings(recipe="search", epochs=6, batch_size=128)
 
 
 def _run(folder, model=MODEL, data=DATA, settings=SETTINGS, lines=None):
-    say = lines.append if lines is not None else lambda line: None
-    return run_training(model, data, settings, folder, say)
+    print_fn = lines.append if lines is not None else lambda line: None
+    return run_training(model, data, settings, folder, print_fn)
 
 
 def _numbers(summary):
@@ -108,11 +108,12 @@ from keras_resnets.training import TrainingSettings
 from keras_resnets.training.program import run_training
 model, data, settings, folder = sys.argv[1:]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-def say(line):
+def print_fn(line):
     if line.startswith("epoch 2"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
-    run_training(model, json.loads(data), TrainingSettings(**json.loads(settings)), folder, say)
+    settings = TrainingSettings(**json.loads(settings))
+    run_training(model, json.loads(data), settings, folder, print_fn)
 except (RunError, OSError) as error:
     print(type(error).__name__, error)
 """
