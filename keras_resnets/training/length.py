@@ -34,7 +34,7 @@ _BOUND: dict[str, tuple[Callable[[TrainingSettings], Any], str]] = {
         "an average whose memory is a fraction of them",
     ),
 }
-"""Settings whose meaning hangs on the run's length: the value (None where it does not), and why."""
+"""Settings whose meaning depends on the run's length: the value (None if it does not), and why."""
 
 
 def _kind(settings: TrainingSettings) -> str:
@@ -78,24 +78,29 @@ def training_length(settings: TrainingSettings, plan: TrainingPlan | None = None
     def refuse(there: dict[str, int], path: Path) -> str | None:
         return _refusal(settings, planned, there, plan, path)
 
-    return Length(("epochs",), planned, refuse)
+    names = ["epochs"]
+    if bound_to_length(settings) is None:
+        names += ["recipe.epochs", "recipe.iterations"]  # a length too, where nothing is scaled
+    return Length(tuple(names), planned, refuse)
 
 
 def _refusal(settings, here, there, plan: TrainingPlan | None, path: Path) -> str | None:
     done, other_dir = epochs_done(path), "use another --run-dir"
     if not done:
         return None
+    unit = "steps" if there["epochs"] == here["epochs"] else "epochs"
+    asked, begun = f"{unit}={here[unit]}", f"{unit}={there[unit]}"
     steps_done = 0 if plan is None else min(done * plan.steps_per_epoch, there["steps"])
     if done > here["epochs"] or steps_done > here.get("steps", steps_done):
-        return f"has {_epochs(done)} done, more than epochs={here['epochs']}: {other_dir}"
+        return f"has {_epochs(done)} done, more than {asked}: {other_dir}"
     bound = bound_to_length(settings)
     if bound is not None:
         name, value, why = bound
         model = path / "model.keras"
         begin = f", or begin with its weights: --init {model}" if model.is_file() else ""
         return (
-            f"was begun with epochs={there['epochs']} and {why} (`{name}`={value!r}): "
-            f"epochs={here['epochs']} changes every epoch from the first; {other_dir}{begin}"
+            f"was begun with {begun} and {why} (`{name}`={value!r}): {asked} would change it from "
+            f"the first epoch on; {other_dir}{begin}"
         )
     if plan is not None and steps_done % plan.steps_per_epoch:
         return (
@@ -105,7 +110,7 @@ def _refusal(settings, here, there, plan: TrainingPlan | None, path: Path) -> st
     if _summary(path).get("out_of_patience"):
         return (
             f"was ended after {_epochs(done)} by `patience`={settings.patience}, as it would be "
-            f"with epochs={here['epochs']}: {other_dir} with another --patience"
+            f"with {asked}: {other_dir} with another --patience"
         )
     if plan is not None and not (path / "checkpoint.keras").is_file():
         return f"has no checkpoint.keras any more, which a longer run resumes from: {other_dir}"

@@ -109,8 +109,20 @@ ITERATIONS = SEARCH.replace(epochs=None, recipe=CONSTANT.recipe.set(iterations=1
     ("there", "here", "left", "message"),
     [
         (SEARCH, {"epochs": 13}, {}, "epochs=12 and a schedule .*`schedule.kind`='cosine'.*--init"),
+        (SEARCH, {"recipe": SEARCH.recipe.set(epochs=31)}, {}, "there recipe.epochs=30, here"),
+        (
+            SEARCH.replace(epochs=None, recipe=SEARCH.recipe.set(iterations=115)),
+            {"epochs": 12},
+            {"steps": 115},
+            "begun with steps=115 .*: steps=120 would",
+        ),
         (SEARCH, {"epochs": 11}, {}, "has 12 epochs done, more than epochs=11: use another"),
-        (SEARCH, {"epochs": 13}, {"done": 5, "finished": False}, r"first; use another --run-dir$"),
+        (
+            SEARCH,
+            {"epochs": 13},
+            {"done": 5, "finished": False},
+            r"epoch on; use another --run-dir$",
+        ),
         (SEARCH, {"epochs": 9}, {"done": 5, "finished": False}, "`schedule.kind`='cosine'"),
         (
             SEARCH.set(**{"schedule.kind": "one_cycle", "warmup": 0}),
@@ -190,6 +202,17 @@ def test_the_default_length_is_compared_as_a_number(tmp_path):
     assert _open(tmp_path / "run", CONSTANT.replace(epochs=31)) is False
     with pytest.raises(RunFolderError, match="has 30 epochs done, more than epochs=29"):
         _open(tmp_path / "run", default, steps=290)
+
+
+def test_the_recipe_may_say_the_length(tmp_path):
+    default = CONSTANT.replace(epochs=None)
+    _pretend(tmp_path / "run", default, done=30, steps=300)
+    longer = default.set(epochs=31)
+    assert _open(tmp_path / "run", longer, steps=310) is False
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["settings"]["recipe"]["epochs"] == 31
+    steps = default.set(iterations=400)
+    assert _open(tmp_path / "run", steps, steps=400) is False
 
 
 def test_other_images_are_told_before_another_length(tmp_path):
