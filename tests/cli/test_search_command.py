@@ -207,7 +207,7 @@ def test_a_finished_search_is_only_read(searched, run, tree):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["--trials", 4], "belongs to another search: there trials=3, here trials=4"),
+        (["--trials", 2], "has 3 trials done, more than trials=2"),
         (["--seed", 4], "belongs to another search: there seed=3, here seed=4"),
     ],
 )

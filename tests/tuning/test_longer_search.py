@@ -175,3 +175,13 @@ def test_a_refusal_names_the_setting_and_writes_nothing(stage, tiny_space, tmp_p
         with pytest.raises(RunFolderError, match=message):
             _search(tmp_path / "run", tiny_space, **changes)
         assert tree(tmp_path) == before
+
+
+def test_a_record_never_stands_beside_another_winners_files(stage, tiny_space, tmp_path):
+    _search(tmp_path / "run", tiny_space)
+    stage.stop = "saved_model"
+    with pytest.raises(KeyboardInterrupt):
+        _search(tmp_path / "run", tiny_space, final_epochs=4)
+    stage.done.clear()
+    _search(tmp_path / "run", tiny_space)  # the shorter one again: its model has been written over
+    assert stage.done == [*WINNER, "report"]
