@@ -45,7 +45,7 @@ class Journal:
         self.run_dir = run_dir
         self.folder = run_dir / "trials"
         files = sorted(self.folder.glob("[!.]*.json")) if self.folder.is_dir() else []
-        trials = {path.stem: json.loads(path.read_text()) for path in files}
+        trials = {int(path.stem): json.loads(path.read_text()) for path in files}
         # Where nothing succeeded the machine was at fault, and may be mended: all is tried again.
         succeeded = any(trial["status"] != "failed" for trial in trials.values())
         self._trials = trials if succeeded else {}
@@ -59,7 +59,7 @@ class Journal:
         Raises:
             RunFolderError: The trial with this id had other values.
         """
-        trial = self._trials.get(trial_id)
+        trial = self._trials.get(int(trial_id))
         if trial is not None and trial["values"] != json.loads(json.dumps(values)):
             raise RunFolderError(
                 f"trial {trial_id} in {str(self.run_dir)!r} was made by another search or another "
@@ -69,7 +69,7 @@ class Journal:
 
     def add(self, trial: dict[str, Any]) -> None:
         """Keep a finished trial."""
-        self._trials[trial["id"]] = trial
+        self._trials[int(trial["id"])] = trial
         write_json(self.folder / f"{trial['id']}.json", trial)
         self.write_csv()
 
@@ -80,7 +80,7 @@ class Journal:
     @property
     def trials(self) -> list[dict[str, Any]]:
         """The finished trials in their order."""
-        return [self._trials[trial_id] for trial_id in sorted(self._trials)]
+        return [self._trials[number] for number in sorted(self._trials)]
 
 
 def ranked(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -88,6 +88,6 @@ def ranked(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     def key(trial):
         failed = trial["status"] != "ok"
-        return failed, -(trial["val_accuracy"] or 0), trial["macs"], trial["id"]
+        return failed, -(trial["val_accuracy"] or 0), trial["macs"], int(trial["id"])
 
     return sorted(trials, key=key)

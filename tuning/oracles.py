@@ -80,6 +80,7 @@ def make_oracle(
     trials: int,
     epochs: int,
     seed: int,
+    first_trials: int | None = None,
 ) -> keras_tuner.Oracle:
     """Return a keras-tuner oracle that proposes only what fits.
 
@@ -90,6 +91,8 @@ def make_oracle(
         trials: Number of trials; Hyperband derives its own from `epochs`.
         epochs: Epochs of a full trial.
         seed: Fixes the proposals, 0 included.
+        first_trials: Number of trials that a search began with which is now longer: its first
+            proposals stay what they were. By default `trials`.
 
     Raises:
         ConfigError: The tuner is unknown.
@@ -107,7 +110,7 @@ def make_oracle(
         oracle = _Hyperband(max_epochs=epochs, factor=3, **shared)
     elif tuner == "bayesian":
         # keras-tuner's 3 random points a choice, 18 of them, would make up a whole short search.
-        points = max(3, min(3 * len(hyperparameters.space), trials // 3))
+        points = max(3, min(3 * len(hyperparameters.space), (first_trials or trials) // 3))
         oracle = _Bayesian(max_trials=trials, num_initial_points=points, **shared)
     else:
         oracle = _Random(max_trials=trials, **shared)

@@ -28,11 +28,13 @@ from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.tuning.journal import Journal, ranked
+from keras_resnets.tuning.length import search_length
 from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
 from keras_resnets.tuning.settings import SearchSettings
 from keras_resnets.tuning.space import Budget
 from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
+from keras_resnets.tuning.winner import keep_winner, kept_winner, winner_checkpoint
 from keras_resnets.tuning.worker import Worker
 
 __all__ = ["SearchResult", "search"]
@@ -67,7 +69,8 @@ def search(
 
     Everything goes into one folder: ``model.keras``, ``saved_model/``, ``model.tflite``,
     ``config.json``, ``trials.csv``, ``history.csv``, ``report.html`` and ``summary.json``. A search
-    that was interrupted, however hard, goes on in its folder; a finished one is only read.
+    that was interrupted, however hard, resumes in its folder; a finished one is only read, unless
+    more `trials` or `final_epochs` are asked for: what is done is kept then.
 
     Args:
         settings: What to search and how long; `SearchSettings()` by default.
@@ -88,16 +91,17 @@ def search(
         >>> result.summary["winner"]["test_accuracy"]
     """
     settings = settings or SearchSettings()
-    folder = RunFolder(run_dir, "search", settings.to_dict())
+    folder = RunFolder(run_dir, "search", settings.to_dict(), search_length(settings))
     execution = execution_for(settings)
     _keep_off_gpu()
     data = load_data(**settings.data)
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
+    folder.pin("data set", data.fingerprint)
     with folder:
-        if (folder / "summary.json").is_file():
+        folder.lengthen()
+        if folder.is_finished:
             return _finished(folder, print_fn)
-        folder.pin("data set", data.fingerprint)
         _print_plan(print_fn, settings, data, len(structures), folder, execution)
         with Worker(folder / "worker.log") as worker:
             worker.start()
@@ -106,9 +110,14 @@ def search(
             if winner["status"] != "ok":
                 raise RunError(f"no trial succeeded; the best one: {winner['message']}")
             print_fn("\n" + trials_table(ranked(journal.trials)))
-            history = _train_winner(settings, winner, folder, worker, print_fn)
-        summary = _deliver(settings, data, journal, winner, history, refused, folder, print_fn)
-        write_report(folder / "report.html", summary, history)
+            kept = kept_winner(folder.path)
+            if kept and (kept["trial"], kept["epochs"]) == (winner["id"], settings.final_epochs):
+                print_fn(f"the winner is trial {winner['id']} as before: its exports are kept")
+            else:
+                history = _train_winner(settings, winner, folder, worker, print_fn)
+                kept = _deliver(settings, data, winner, history, folder, print_fn)
+        summary = _summary(settings, data, journal, kept, refused)
+        write_report(folder / "report.html", summary, kept["history"])
         write_json(folder / "summary.json", summary)  # last: its presence means "finished"
         _tidy(folder)
         print_fn(f"wrote {', '.join(FILES)} into {folder.path}")
@@ -144,11 +153,15 @@ def _print_plan(print_fn, settings: SearchSettings, data, fitting: int, folder, 
     ]
     total = len(settings.space.structures())
     limited = f"{fitting} of {total} structures within {' and '.join(limits)}"
-    trials = "" if settings.tuner == "hyperband" else f"{settings.trials} trials, "
+    trials = (
+        "as many trials as it needs"
+        if settings.tuner == "hyperband"
+        else f"{settings.trials} trials"
+    )
     print_fn(f"data    {data.name}: {data.classes} classes, {shape}")
     print_fn(f"images  {sizes}")
     print_fn(f"space   {limited if limits else f'{total} structures, of any cost'}")
-    print_fn(f"plan    {settings.tuner} search, {trials}{settings.epochs} epochs each")
+    print_fn(f"plan    {settings.tuner} search, {trials}, {settings.epochs} epochs each")
     print_fn(f"then    the winner, {settings.final_epochs} epochs; its exports, each verified")
     print_fn(f"device  {execution}")
     print_fn(f"folder  {folder.path} (interrupted, the same command goes on)\n")
@@ -156,6 +169,7 @@ def _print_plan(print_fn, settings: SearchSettings, data, fitting: int, folder, 
 
 def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]:
     journal = Journal(folder.path)
+    first_trials = folder.keep("trials at the beginning", settings.trials)
     budget = Budget(settings.max_params, settings.max_macs)
     space = settings.space
 
@@ -169,12 +183,13 @@ def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]
         hyperparameters,
         fits,
         trials=settings.trials,
+        first_trials=first_trials,
         epochs=settings.epochs,
         seed=settings.seed,
     )
     planned = planned_trials(oracle)
     if len(journal):
-        print_fn(f"going on: {len(journal)} of {planned} trials are done")
+        print_fn(f"{len(journal)} of {planned} trials are done")
     ran: list[dict] = []
 
     def on_trial(row):
@@ -213,7 +228,7 @@ def _train_winner(settings, winner, folder, worker, print_fn) -> list[dict]:
             "config": winner["config"],
             "data": settings.data,
             "settings": training.to_dict(),
-            "checkpoint": str(folder / "winner.checkpoint.keras"),
+            "checkpoint": str(_checkpoint(settings, winner, folder)),
         },
         on_epoch,
     )
@@ -224,9 +239,15 @@ def _train_winner(settings, winner, folder, worker, print_fn) -> list[dict]:
     return result["history"]
 
 
-def _deliver(settings, data, journal, winner, history, refused, folder, print_fn) -> dict[str, Any]:
+def _checkpoint(settings, winner, folder) -> Path:
+    return winner_checkpoint(folder.path, winner["id"], settings.final_epochs)
+
+
+def _deliver(settings, data, winner, history, folder, print_fn) -> dict[str, Any]:
+    """Write what belongs to the winner, and return the record of it."""
     began = time.monotonic()
-    model = keras.saving.load_model(folder / "winner.checkpoint.keras")
+    keep_winner(folder.path, None)
+    model = keras.saving.load_model(_checkpoint(settings, winner, folder))
     write_model(model, folder / "model.keras")
     model = keras.saving.load_model(folder / "model.keras")  # what is delivered is what is judged
     config = config_from_dict(winner["config"])
@@ -251,8 +272,20 @@ def _deliver(settings, data, journal, winner, history, refused, folder, print_fn
         result = export(model, folder / name, images)
         exports.append({**vars(result), "path": name})
         print_fn(_export_line(exports[-1]))
+    record = {
+        "trial": winner["id"],
+        "epochs": settings.final_epochs,
+        "winner": best,
+        "exports": exports,
+        "history": history,
+        "seconds": round(best["seconds"] + time.monotonic() - began, 1),
+    }
+    keep_winner(folder.path, record)
+    return record
+
+
+def _summary(settings, data, journal, kept, refused) -> dict[str, Any]:
     trials = [{k: v for k, v in t.items() if k != "values"} for t in journal.trials]
-    seconds = sum(t["seconds"] for t in trials) + best["seconds"] + time.monotonic() - began
     return {
         "version": __version__,
         "settings": settings.to_dict(),
@@ -264,9 +297,9 @@ def _deliver(settings, data, journal, winner, history, refused, folder, print_fn
         },
         "refused": refused,
         "trials": trials,
-        "winner": best,
-        "exports": exports,
-        "seconds": round(seconds, 1),
+        "winner": kept["winner"],
+        "exports": kept["exports"],
+        "seconds": round(sum(t["seconds"] for t in trials) + kept["seconds"], 1),
     }
 
 
@@ -289,5 +322,5 @@ def _tidy(folder: RunFolder) -> None:
     """Remove what only an unfinished search needs."""
     for name in ("tuner", CHECKPOINTS):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for path in folder.path.glob("winner.checkpoint.*"):
+    for path in folder.path.glob("winner-*.checkpoint*"):
         path.unlink()

@@ -76,12 +76,20 @@ class SearchTuner(keras_tuner.Tuner):
             keras_tuner.errors.FatalError: Something went wrong that is not the trial's failure.
         """
         try:
-            row = self._row(trial.trial_id, trial.hyperparameters.values)
+            row = self._row(self._id(trial), trial.hyperparameters.values)
         except Exception as error:
             # keras-tuner takes every other error for a failed trial, and goes on.
             raise keras_tuner.errors.FatalError(str(error)) from error
         # A failure scores zero: raised, it would print a traceback and cost Hyperband a promotion.
         return {"val_accuracy": row["val_accuracy"] if row["status"] == "ok" else 0.0}
+
+    def _id(self, trial) -> str:
+        """Return a trial's id, which keras-tuner pads with zeros by the number of all trials.
+
+        A longer search has the ids of a shorter one. Hyperband's refer to each other, and stay.
+        """
+        values = trial.hyperparameters.values
+        return trial.trial_id if "tuner/epochs" in values else f"{int(trial.trial_id):02d}"
 
     def _row(self, trial_id: str, values: dict[str, Any]) -> dict[str, Any]:
         row = self.journal.get(trial_id, values)

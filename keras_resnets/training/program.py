@@ -29,6 +29,7 @@ from keras_resnets.training.fit import (
     train,
     training_data,
 )
+from keras_resnets.training.length import can_grow, epochs_done, training_length
 from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
@@ -54,7 +55,8 @@ def run_training(
     Args:
         model: Catalog name, or a configuration.
         data: Arguments of `load_data`.
-        settings: How to train.
+        settings: How to train. More epochs than a folder was begun with lengthen its run, where no
+            setting depends on the length.
         run_dir: Folder for ``model.keras`` (takes raw images), ``best.keras`` (of the epoch of the
             highest validation accuracy), ``config.json``, ``recipe.json``, ``history.csv``,
             ``curves.png``, ``summary.json``, and ``profile.csv`` and ``tensorboard/`` on request.
@@ -73,13 +75,14 @@ def run_training(
     name = model if isinstance(model, str) else "network"
     config = model_config(model) if isinstance(model, str) else model
     identity = _identity(model, data, settings)
-    folder = RunFolder(run_dir, "train", identity)
+    folder = RunFolder(run_dir, "train", identity, training_length(settings))
     devices = open_strategy(settings.strategy)
     images = load_data(**data)
     if devices.workers == 1 and (folder / "summary.json").is_file():
-        with folder:  # before the images are looked at, which takes long where they are many
-            folder.pin("data set", images.fingerprint)
-            return _finished(folder, print_fn, profile)
+        _settle(folder, images, settings)
+        if folder.is_finished:  # before the images are looked at, which takes long for many
+            with folder:
+                return _finished(folder, print_fn, profile)
     config = config_for_training(images.adapt(config), settings)
     begin = ""
     if settings.init is not None:
@@ -89,13 +92,14 @@ def run_training(
         begin = f"begins with the weights of {settings.init}, {head}"
     run = _Program(name, config, images, data, settings, identity, print_fn)
     with contextlib.ExitStack() as stack:
-        if _is_finished(folder, devices, images.fingerprint, stack):
+        if _is_finished(folder, devices, images, settings, stack):
             return _finished(folder, print_fn, profile) if devices.is_chief else {}
         prepare_device(settings)
         if not devices.is_chief:
             run.train(folder, devices, tensorboard=False)
             return {}
         run.introduce(folder, devices)
+        run.say_what_is_done(folder)
         if begin:
             print_fn(begin)
         if profile:
@@ -119,14 +123,23 @@ def _identity(model, data: dict[str, Any], settings: TrainingSettings) -> dict[s
     }
 
 
-def _is_finished(folder: RunFolder, devices, fingerprint: str, stack) -> bool:
+def _settle(folder: RunFolder, images: ImageData, settings: TrainingSettings) -> None:
+    """Tell the folder what the run is, now that the data is known."""
+    plan = settings.plan(training_data(images, settings).sizes["train"])
+    folder.pin("data set", images.fingerprint)
+    folder.pin("number of steps an epoch", plan.steps_per_epoch)
+    folder.length = training_length(settings, plan)
+
+
+def _is_finished(folder: RunFolder, devices, images, settings, stack) -> bool:
     """Enter the folder, which is the chief's; tell every worker whether there is work to do."""
     error, outcome = None, "go"
     if devices.is_chief:
         try:
+            _settle(folder, images, settings)
             stack.enter_context(folder)
-            folder.pin("data set", fingerprint)
-            if (folder / "summary.json").is_file():
+            folder.lengthen()
+            if folder.is_finished:
                 outcome = "finished"
         except (InputError, OSError) as caught:
             error, outcome = caught, "refused"
@@ -167,6 +180,12 @@ class _Program:
         self.print_fn(
             f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else "")
         )
+
+    def say_what_is_done(self, folder: RunFolder) -> None:
+        done = epochs_done(folder.path)
+        if done:
+            verb = "epoch is" if done == 1 else "epochs are"
+            self.print_fn(f"{done} {verb} done; {self.plan.epochs - done} more")
 
     def profile(self, path: Path) -> None:
         from keras_resnets.training.profiling import profile_training
@@ -229,7 +248,8 @@ class _Program:
         write_history(history, folder / "history.csv")
         write_curves(history, folder / "curves.png", self._title)
         write_json(folder / "summary.json", summary)  # its presence means "finished"
-        remove_checkpoint(folder / "checkpoint.keras")
+        if result.out_of_patience or not can_grow(self.settings, self.plan):
+            remove_checkpoint(folder / "checkpoint.keras")
         if result.out_of_patience:
             self.print_fn(
                 f"no better for {self.settings.patience} epochs: the model is that of epoch "

@@ -126,7 +126,9 @@ def make_schedule(recipe: Recipe, peak: float, total: int, steps_per_epoch: int)
     def steps(position: float) -> int:
         return round(position / recipe.length * total)
 
-    warmup = min(plan.warmup_steps or steps(plan.warmup), total)
+    warmup = plan.warmup_steps or steps(plan.warmup)
+    if plan.kind == "cosine":
+        warmup = min(warmup, total)  # elsewhere a warm-up in steps is the same in a longer run
     start = plan.warmup_from * peak
     linear = plan.warmup_shape == "linear"
     if plan.kind == "cosine":

@@ -88,7 +88,7 @@ def test_it_says_what_it_will_do_and_how_far_it_is(searched):
 def test_the_run_folder_holds_what_is_promised_and_no_more(searched):
     names = {path.name for path in (searched[0] / "run").iterdir()}
     assert names >= FILES
-    assert names - FILES == {"run.json", "trials", "worker.log", ".lock"} & names
+    assert names - FILES == {"run.json", "trials", "winner.json", "worker.log", ".lock"} & names
     assert (searched[0] / "run" / "saved_model" / "saved_model.pb").is_file()
 
 
@@ -207,7 +207,7 @@ def test_a_finished_search_is_only_read(searched, run, tree):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["--trials", 4], "belongs to another search: there trials=3, here trials=4"),
+        (["--trials", 2], "has 3 trials done, more than trials=2"),
         (["--seed", 4], "belongs to another search: there seed=3, here seed=4"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_folder_in_use_is_refused(interrupted):
 
 def test_it_goes_on_to_the_same_end(interrupted, searched):
     last = interrupted[3].check()
-    assert "going on: 3 of 3 trials are done" in last.out
+    assert "\n3 of 3 trials are done\n" in last.out
     assert outcome(interrupted[0]) == outcome(searched[0])
     check_each_trial_once(interrupted[0], 3)
 

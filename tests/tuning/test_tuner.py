@@ -43,7 +43,7 @@ class Pretender:
         return {"history": [row], "diverged": wrong == "diverged"}
 
 
-def run(folder, worker, **settings):
+def run(folder, worker, first_trials=None, **settings):
     """Run the trials of a search; return its journal, oracle and the rows it announced."""
     settings = SearchSettings(**{"trials": 5, "epochs": 12, "seed": 0, **settings})
     hyperparameters = keras_tuner.HyperParameters()
@@ -55,6 +55,7 @@ def run(folder, worker, **settings):
         trials=settings.trials,
         epochs=settings.epochs,
         seed=settings.seed,
+        first_trials=first_trials,
     )
     journal, announced = Journal(folder), []
     SearchTuner(oracle, settings, BASE, journal, worker, announced.append, folder).search()
@@ -78,6 +79,19 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path, tuner, after):
     journal, _, announced = run(tmp_path / "cut", rest, **settings)
     assert len(rest.jobs) == len(announced) == len(whole) - after  # none is run twice
     assert outcome(journal) == outcome(whole)
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
+def test_a_longer_search_is_that_of_one_go(tmp_path, tuner):
+    """From 9 to 12 trials keras-tuner's ids are longer, and Bayesian search begins otherwise."""
+    whole, _, _ = run(tmp_path / "whole", Pretender(), 9, tuner=tuner, trials=12)
+    short, _, _ = run(tmp_path / "grown", Pretender(), tuner=tuner, trials=9)
+    rest = Pretender()
+    grown, _, announced = run(tmp_path / "grown", rest, 9, tuner=tuner, trials=12)
+    assert outcome(short) == outcome(whole)[:9]
+    assert len(rest.jobs) == len(announced) == 3
+    assert outcome(grown) == outcome(whole)
+    assert [row["id"] for row in grown.trials] == [f"{number:02d}" for number in range(12)]
 
 
 def test_a_row_says_what_was_trained(tmp_path):
@@ -129,10 +143,8 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(tmp_path):
     failed = journal.trials[1]
     assert (failed["message"], failed["val_accuracy"], failed["history"]) == ("it died", None, [])
     # To keras-tuner it is the worst of trials: a failed one would print a traceback.
-    assert (oracle.trials[failed["id"]].status, oracle.trials[failed["id"]].score) == (
-        "COMPLETED",
-        0,
-    )
+    known = oracle.trials[str(int(failed["id"]))]
+    assert (known.status, known.score) == ("COMPLETED", 0)
 
 
 def test_three_failures_after_a_success_do_not_end_a_search(tmp_path):
