@@ -8,6 +8,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from keras_resnets.words import clock
+
 __all__ = ["ProgressBar", "clock"]
 
 
@@ -75,10 +77,3 @@ class ProgressBar(keras.callbacks.Callback):
                 f"{self.batch_size / seconds:,.0f} images/s  {clock(left)} left"
             ),
         )
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as ``1:02:03`` or ``2:03``."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
