@@ -8,7 +8,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from keras_resnets.words import clock
+from keras_resnets.words import clock, compact
 
 __all__ = ["ProgressBar", "clock"]
 
@@ -73,7 +73,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._task,
             completed=batch + 1,
             numbers=(
-                f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.2%}  "
-                f"{self.batch_size / seconds:,.0f} images/s  {clock(left)} left"
+                f"loss {logs['loss']:.4f}  acc {logs['accuracy']:.2%}  "
+                f"{compact(self.batch_size / seconds)} images/s  {clock(left)} left"
             ),
         )
