@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["csv_text", "replacing", "replacing_folder", "write_json", "write_text"]
+__all__ = ["csv_text", "flat", "replacing", "replacing_folder", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -88,3 +88,14 @@ def csv_text(rows: list[dict], columns) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values with those of tables inside under ``table.name``."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found

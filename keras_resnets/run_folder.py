@@ -12,7 +12,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from keras_resnets.errors import RunFolderError
-from keras_resnets.files import write_json
+from keras_resnets.files import flat, write_json
 
 __all__ = ["Length", "RunFolder"]
 
@@ -217,7 +217,7 @@ class RunFolder:
                 f"run folder {str(self.path)!r} belongs to another command, {command!r}: "
                 "use another --run-dir"
             )
-        here, there = _flat(self._identity["settings"]), _flat(there)
+        here, there = flat(self._identity["settings"]), flat(there)
         of_length = self.length.settings if has_length and self.length is not None else ()
         for name in sorted((here.keys() | there.keys()).difference(of_length)):
             if here.get(name) != there.get(name):
@@ -234,14 +234,3 @@ class RunFolder:
 
     def _unwritable(self, reason: str) -> RunFolderError:
         return RunFolderError(f"run folder {str(self.path)!r} cannot be written: {reason}")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return values with those of tables inside under ``table.name``."""
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from keras_resnets.analysis.ranking import ranked
 from keras_resnets.errors import RunFolderError
 from keras_resnets.files import csv_text, write_json, write_text
 
@@ -81,13 +82,3 @@ class Journal:
     def trials(self) -> list[dict[str, Any]]:
         """The finished trials in their order."""
         return [self._trials[number] for number in sorted(self._trials)]
-
-
-def ranked(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return trials best first: by accuracy, the cheaper of equals first, failed ones last."""
-
-    def key(trial):
-        failed = trial["status"] != "ok"
-        return failed, -(trial["val_accuracy"] or 0), trial["macs"], int(trial["id"])
-
-    return sorted(trials, key=key)

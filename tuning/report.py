@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import textwrap
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 
 from keras_resnets.analysis.drawing import draw_network
 from keras_resnets.analysis.figures import plot_candidates, plot_history
+from keras_resnets.analysis.inline import inline_svg, theme
 from keras_resnets.files import write_text
 from keras_resnets.models.config import config_from_dict
-from keras_resnets.training.program import clock
 from keras_resnets.tuning.journal import ranked
+from keras_resnets.words import LINE, clock, compact, count, thousands, wrap
 
 __all__ = ["trial_line", "trials_table", "write_report"]
 
@@ -33,7 +34,7 @@ _HEADINGS = (
     ("accuracy", "right"),
     ("sec", "right"),
 )
-"""Columns of the table and their sides; with one space between them it fits 80 characters."""
+"""Columns of the table and their sides."""
 
 
 def trial_line(row: dict, trials: list[dict], planned: int, seconds_left: float) -> str:
@@ -44,20 +45,20 @@ def trial_line(row: dict, trials: list[dict], planned: int, seconds_left: float)
     )
     line = (
         f"{len(trials):>{len(str(planned))}}/{planned}  "
-        f"{row['block'] + ' ' + row['activation_order']:15}  "
-        f"depth {row['depth']:2}  width {row['width']:2}  {_result(row):>6}  {best_so_far}  "
+        f"{row['block'] + ' ' + row['activation_order']:15} "
+        f"depth {row['depth']:2} width {row['width']:2}  {_result(row):>6}  {best_so_far}  "
         f"{clock(seconds_left)} left"
     )
-    if row["status"] == "ok":
-        return line
-    return f"{line}  ({textwrap.shorten(row['message'], 200, placeholder=' ...')})"
+    if row["status"] != "ok":
+        line += f"  ({textwrap.shorten(row['message'], 200, placeholder=' ...')})"
+    return line if len(line) <= LINE else wrap(line)
 
 
 def _result(trial: dict) -> str:
     return f"{trial['val_accuracy']:.2%}" if trial["status"] == "ok" else trial["status"]
 
 
-def _cells(trial: dict) -> list[str]:
+def _cells(trial: dict, number=thousands) -> list[str]:
     return [
         trial["id"],
         trial["block"],
@@ -66,33 +67,48 @@ def _cells(trial: dict) -> list[str]:
         str(trial["width"]),
         f"{trial['final_survival']:g}",
         f"{trial['learning_rate']:.3f}",
-        f"{trial['params']:,}",
-        f"{trial['macs']:,}",
+        number(trial["params"]),
+        number(trial["macs"]),
         _result(trial),
         f"{trial['seconds']:.1f}",
     ]
 
 
 def trials_table(trials: list[dict]) -> str:
-    """Return the table of ranked trials as text."""
+    """Return the table of ranked trials as text, large counts cut where it would be too wide."""
+    text = _table_text([_cells(trial) for trial in trials])
+    if max(map(len, text.splitlines())) > LINE:
+        text = _table_text([_cells(trial, compact) for trial in trials])
+    return text
+
+
+def _table_text(rows: list[list[str]]) -> str:
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="")
     for heading, justify in _HEADINGS:
         table.add_column(heading, justify=justify, no_wrap=True)
-    for trial in trials:
-        table.add_row(*_cells(trial))
+    for row in rows:
+        table.add_row(*row)
     text = io.StringIO()
     Console(file=text, width=200).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
-def _picture(figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+_FIGURE_WIDTH = 3.6
+"""Inches: what a screen of 390 pixels shows at the natural size, letters of 9 points and more."""
+
+
+def _power(number: float) -> Markup:
+    """Return a small number as a factor and a power of ten."""
+    if not number:
+        return Markup("0")
+    factor, exponent = f"{number:.1e}".split("e")
+    return Markup(f"{factor} &times; 10<sup>{int(exponent)}</sup>".replace("-", "&minus;"))
 
 
 def write_report(path: str | Path, summary: dict, history: list[dict]) -> None:
     """Write the page about a search, whole in one file, the pictures inside.
+
+    It can be read on a telephone, and on a dark background where the reader prefers one.
 
     Args:
         path: The HTML file.
@@ -104,14 +120,33 @@ def write_report(path: str | Path, summary: dict, history: list[dict]) -> None:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters |= {"count": count, "clock": clock, "power": _power}
     trials = ranked(summary["trials"])
+    winner = summary["winner"]
+    figures = {
+        "network": (
+            draw_network(config_from_dict(winner["config"]), narrow=True),
+            "The winning network drawn by stages",
+        ),
+        "candidates": (
+            plot_candidates(trials, winner["trial"], width=_FIGURE_WIDTH),
+            "Validation accuracy of each candidate against its multiply-adds",
+        ),
+        "curves": (
+            plot_history(history, width=_FIGURE_WIDTH),
+            "Loss and accuracy of the winner over epochs",
+        ),
+    }
     page = environment.get_template("report.html.j2").render(
         summary=summary,
-        winner=summary["winner"],
+        winner=winner,
+        light=theme(),
+        dark=theme(dark=True),
         headings=[heading for heading, _ in _HEADINGS],
         rows=[_cells(trial) for trial in trials],
-        candidates=_picture(plot_candidates(trials, summary["winner"]["trial"])),
-        curves=_picture(plot_history(history)),
-        network=_picture(draw_network(config_from_dict(summary["winner"]["config"]))),
+        **{
+            name: Markup(inline_svg(figure, name, label))
+            for name, (figure, label) in figures.items()
+        },
     )
     write_text(path, page)

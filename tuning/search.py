@@ -36,6 +36,7 @@ from keras_resnets.tuning.space import Budget
 from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
 from keras_resnets.tuning.winner import keep_winner, kept_winner, winner_checkpoint
 from keras_resnets.tuning.worker import Worker
+from keras_resnets.words import count, wrap
 
 __all__ = ["SearchResult", "search"]
 
@@ -120,7 +121,7 @@ def search(
         write_report(folder / "report.html", summary, kept["history"])
         write_json(folder / "summary.json", summary)  # last: its presence means "finished"
         _tidy(folder)
-        print_fn(f"wrote {', '.join(FILES)} into {folder.path}")
+        print_fn(wrap(f"wrote {', '.join(FILES)} into {folder.path}"))
     return SearchResult(folder.path, summary)
 
 
@@ -135,7 +136,7 @@ def _keep_off_gpu() -> None:
 
 def _finished(folder: RunFolder, print_fn) -> SearchResult:
     summary = json.loads((folder / "summary.json").read_text())
-    print_fn(f"{folder.path} is finished; use another --run-dir to search again\n")
+    print_fn(wrap(f"{folder.path} is finished; use another --run-dir to search again") + "\n")
     print_fn(trials_table(ranked(summary["trials"])))
     print_fn(_winner_line(summary["winner"]))
     for export in summary["exports"]:
@@ -152,19 +153,23 @@ def _print_plan(print_fn, settings: SearchSettings, data, fitting: int, folder, 
         if value is not None
     ]
     total = len(settings.space.structures())
-    limited = f"{fitting} of {total} structures within {' and '.join(limits)}"
-    trials = (
-        "as many trials as it needs"
-        if settings.tuner == "hyperband"
-        else f"{settings.trials} trials"
-    )
-    print_fn(f"data    {data.name}: {data.classes} classes, {shape}")
-    print_fn(f"images  {sizes}")
-    print_fn(f"space   {limited if limits else f'{total} structures, of any cost'}")
-    print_fn(f"plan    {settings.tuner} search, {trials}, {settings.epochs} epochs each")
-    print_fn(f"then    the winner, {settings.final_epochs} epochs; its exports, each verified")
-    print_fn(f"device  {execution}")
-    print_fn(f"folder  {folder.path} (interrupted, the same command goes on)\n")
+    limited = f"{fitting:,} of {count(total, 'structure')} within {' and '.join(limits)}"
+    free = f"{count(total, 'structure')}, of any cost"
+    trials = "as many trials as it needs"
+    if settings.tuner != "hyperband":
+        trials = count(settings.trials, "trial")
+    final = count(settings.final_epochs, "epoch")
+    for line in (
+        f"data    {data.name}: {count(data.classes, 'class')}, {shape}",
+        f"images  {sizes}",
+        f"space   {limited if limits else free}",
+        f"plan    {settings.tuner} search, {trials}, {count(settings.epochs, 'epoch')} each",
+        f"then    the winner, {final}; its exports, each verified",
+        f"device  {execution}",
+        f"folder  {folder.path} (interrupted, the same command resumes)",
+    ):
+        print_fn(wrap(line, indent=8))
+    print_fn("")
 
 
 def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]:
@@ -189,7 +194,7 @@ def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]
     )
     planned = planned_trials(oracle)
     if len(journal):
-        print_fn(f"{len(journal)} of {planned} trials are done")
+        print_fn(f"{len(journal)} of {count(planned, 'trial')} are done")
     ran: list[dict] = []
 
     def on_trial(row):
@@ -201,7 +206,7 @@ def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]
     SearchTuner(oracle, settings, base, journal, worker, on_trial, folder.path).search()
     journal.write_csv()
     if oracle.refused:
-        print_fn(f"{oracle.refused} proposals over the budget were refused unbuilt")
+        print_fn(f"{count(oracle.refused, 'proposal')} over the budget refused unbuilt")
     return journal, oracle.refused
 
 
@@ -213,7 +218,9 @@ def _seconds_left(settings, ran, planned, journal) -> float:
 
 
 def _train_winner(settings, winner, folder, worker, print_fn) -> list[dict]:
-    print_fn(f"training the winner, trial {winner['id']}, for {settings.final_epochs} epochs")
+    print_fn(
+        f"training the winner, trial {winner['id']}, for {count(settings.final_epochs, 'epoch')}"
+    )
     training = candidate_settings(settings, winner).replace(epochs=settings.final_epochs)
 
     def on_epoch(row):
@@ -304,15 +311,16 @@ def _summary(settings, data, journal, kept, refused) -> dict[str, Any]:
 
 
 def _winner_line(winner: dict) -> str:
-    return (
-        f"winner: depth {winner['depth']}, width {winner['width']}, {winner['params']:,} "
-        f"parameters, {winner['macs']:,} MACs, test accuracy {winner['test_accuracy']:.2%}"
+    return wrap(
+        f"winner: depth {winner['depth']}, width {winner['width']}, "
+        f"{count(winner['params'], 'parameter')}, {count(winner['macs'], 'MAC')}, "
+        f"test accuracy {winner['test_accuracy']:.2%}"
     )
 
 
 def _export_line(export: dict) -> str:
-    return (
-        f"{export['path']}: {export['images']} test images, largest difference "
+    return wrap(
+        f"{export['path']}: {count(export['images'], 'test image')}, largest difference "
         f"{export['largest_difference']:.1e}, agreement {export['agreement']:.2%}, "
         f"{export['bytes'] / 1e6:.2f} MB"
     )

@@ -9,6 +9,7 @@ from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.densenet_config import DenseNetConfig
 from keras_resnets.models.papers import published
+from keras_resnets.words import count
 
 __all__ = [
     "SORT_KEYS",
@@ -38,7 +39,7 @@ def summarize(config: NetworkConfig) -> str:
         >>> summarize(model_config("resnet20_cifar"))
         '20 layers on the main path, post-activation, shortcut A, 10 classes'
     """
-    words = [f"{config.depth} layers on the main path"]
+    words = [f"{count(config.depth, 'layer')} on the main path"]
     if isinstance(config, DenseNetConfig):
         words.append(f"growth rate {config.growth_rate}")
         words += ["bottlenecks"] if config.bottleneck else []
@@ -52,7 +53,7 @@ def summarize(config: NetworkConfig) -> str:
     words += ["weight standardisation"] if config.weight_standardization else []
     words += [f"dropout {config.dropout:g}"] if config.dropout else []
     words += [f"output stride {config.output_stride}"] if config.output_stride else []
-    words.append(f"{config.classes} classes" if config.include_top else "no classifier")
+    words.append(count(config.classes, "class") if config.include_top else "no classifier")
     return ", ".join(words)
 
 
@@ -81,9 +82,9 @@ def sketch(config: NetworkConfig) -> str:
         8x8       64  ■ ■ ■
     """
     lines = []
-    for row, count in zip(part_rows(config)[1:-1], config.blocks, strict=True):
+    for row, blocks in zip(part_rows(config)[1:-1], config.blocks, strict=True):
         height, width, channels = row["output"].split("x")
-        shown = ["■"] * min(count, 24) + (["..."] if count > 24 else [])
+        shown = ["■"] * min(blocks, 24) + (["..."] if blocks > 24 else [])
         lines.append(f"{height + 'x' + width:9} {channels:>6}  {' '.join(shown)}")
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.densenet_config import DenseSpec
 from keras_resnets.models.resnet_config import BlockSpec
+from keras_resnets.words import count
 
 __all__ = ["draw_network"]
 
@@ -21,7 +22,17 @@ _SHOWN = 4
 """Blocks of a stage that are drawn; of a longer stage the first ones and the last."""
 
 
-def draw_network(config: NetworkConfig) -> Figure:
+_NARROW = 3.6
+"""Width in inches of a narrow drawing: what a telephone shows at its natural size."""
+
+_UNIT = 0.38
+"""Inches between two blocks of a narrow drawing."""
+
+_LINE_UNITS = 1.3 * 9 / 72 / _UNIT
+"""Height of a line of its labels, in units."""
+
+
+def draw_network(config: NetworkConfig, *, narrow: bool = False) -> Figure:
     """Draw a network: a row of blocks, taller for larger feature maps, coloured by stage.
 
     Lines above the blocks are the shortcuts, dashed where they change the shape; in a dense network
@@ -30,6 +41,8 @@ def draw_network(config: NetworkConfig) -> Figure:
 
     Args:
         config: The configuration, with a known input size.
+        narrow: Whether to draw a row for each stage, one below the other and 3.6 inches wide with
+            letters of 9 points, for a page that a telephone shows; else all in one row.
 
     Returns:
         The figure.
@@ -38,6 +51,12 @@ def draw_network(config: NetworkConfig) -> Figure:
         >>> draw_network(model_config("resnet20_cifar")).savefig("resnet20.png")
     """
     parts = {part.name: part for part in complexity(config).parts}
+    boxes = _boxes(config, parts)
+    return (_draw_rows if narrow else _draw_row)(config, boxes, parts)
+
+
+def _boxes(config: NetworkConfig, parts) -> list[tuple]:
+    """Return title, text, colour, block and height of what is drawn, from the image to the head."""
     boxes = [("image", _shape(config.input_shape), "#f1f1ef", None, config.input_shape[0])]
     boxes.append(("stem", _stem(config), "#dddddd", None, parts["stem"].output_shape[0]))
     specs = config.block_specs()
@@ -48,10 +67,10 @@ def draw_network(config: NetworkConfig) -> Figure:
             height = parts[(spec or blocks[-1]).name].output_shape[0]
             boxes.append(("", "", color, spec if spec else "...", height))
         for spec in (s for s in specs if s.stage == stage and _is_transition(s)):
-            boxes.append(("", "", "#ffffff", None, parts[spec.name].output_shape[0]))
-    head = f"{config.classes} classes" if config.include_top else "features"
+            boxes.append(("", "", "#ffffff", spec, parts[spec.name].output_shape[0]))
+    head = count(config.classes, "class") if config.include_top else "features"
     boxes.append(("head", f"pool, {head}" if config.include_top else head, "#f1f1ef", None, 1))
-    return _draw(config, boxes, parts)
+    return boxes
 
 
 def _is_transition(spec) -> bool:
@@ -78,36 +97,96 @@ def _shape(shape) -> str:
     return " x ".join(map(str, shape))
 
 
-def _draw(config, boxes, parts) -> Figure:
+def _draw_row(config, boxes, parts) -> Figure:
     figure = Figure(figsize=(max(9, 0.95 * len(boxes)), 3.6), layout="constrained")
     ax = figure.subplots()
     largest = max(box[4] for box in boxes)
     spans: dict[int, list] = {}
     for x, (title, text, color, spec, size) in enumerate(boxes):
-        height = 0.5 + 1.1 * math.sqrt(size / largest)
-        if spec == "...":
-            ax.text(x, 0, "...", ha="center", va="center", fontsize=16, color=color)
-        else:
-            ax.add_patch(_box(x, height, color))
-            label = f"{title}\n{text}" if title else ""
+        _draw_part(ax, x, 0, _height(size, largest), color, spec)
+        if title:
+            label = f"{title}\n{text}"
             ax.text(x, -1.05, label, ha="center", va="top", fontsize=8, color=INK)
-        if isinstance(spec, BlockSpec | ChainSpec | DenseSpec):
+        if _is_block(spec):
             spans.setdefault(spec.stage, []).append((x, spec))
-            if getattr(spec, "shortcut", "concatenated") != "none":
-                _bypass(ax, x, height, dashed=getattr(spec, "changes_shape", False))
         if x:
             ax.add_patch(_arrow(x))
-    for stage, blocks in spans.items():
-        _label_stage(ax, config, parts, stage, blocks)
+    for blocks in spans.values():
+        _label_stage(ax, config, parts, blocks)
     ax.set_xlim(-0.8, len(boxes) - 0.2)
     ax.set_ylim(-1.75, 1.6)
     ax.axis("off")
     return figure
 
 
-def _box(x, height, color):
+def _draw_rows(config, boxes, parts) -> Figure:
+    rows = _rows(boxes)
+    largest = max(box[4] for box in boxes)
+    longest = max(map(len, rows))
+    labels = [_row_label(config, parts, row, longest > _SHOWN) for row in rows]
+    middles, bottom = [], 0.0
+    for row, label in zip(rows, labels, strict=True):
+        above = max(_height(box[4], largest) for box in row) / 2
+        lines = (label.count("\n") + 1) * _LINE_UNITS / 2
+        middles.append(bottom - max(above + 0.4, lines))
+        bottom = middles[-1] - max(above + 0.2, lines)
+    figure = Figure(figsize=(_NARROW, -bottom * _UNIT))
+    ax = figure.add_axes((0, 0, 1, 1))
+    for row, label, y in zip(rows, labels, middles, strict=True):
+        for x, (_, _, color, spec, size) in enumerate(row):
+            _draw_part(ax, x, y, _height(size, largest), color, spec)
+            if x or row is not rows[0]:
+                ax.add_patch(_arrow(x, y))
+        ax.text(longest - 0.3, y, label, va="center", fontsize=9, color=INK)
+    ax.set_xlim(-0.8, _NARROW / _UNIT - 0.8)
+    ax.set_ylim(bottom, 0)
+    ax.axis("off")
+    return figure
+
+
+def _rows(boxes) -> list[list[tuple]]:
+    """Return the boxes a row for each stage, and rows of their own for image, stem and head."""
+    rows: list[list[tuple]] = []
+    for box in boxes:
+        if box[0] or rows[-1][0][0] or _stage(box) not in (None, _stage(rows[-1][0])):
+            rows.append([])
+        rows[-1].append(box)
+    return rows
+
+
+def _stage(box) -> int | None:
+    return getattr(box[3], "stage", None)
+
+
+def _row_label(config, parts, row, long) -> str:
+    title, text, _, _, _ = row[0]
+    if title:
+        return f"{title}\n{text}"
+    specs = [spec for _, _, _, spec, _ in row if _is_block(spec)]
+    label = _stage_label(config, parts, specs)
+    return label.replace(": ", ":\n", 1) if long else label
+
+
+def _height(size, largest) -> float:
+    return 0.5 + 1.1 * math.sqrt(size / largest)
+
+
+def _is_block(spec) -> bool:
+    return isinstance(spec, BlockSpec | ChainSpec | DenseSpec) and not _is_transition(spec)
+
+
+def _draw_part(ax, x, y, height, color, spec) -> None:
+    if spec == "...":
+        ax.text(x, y, "...", ha="center", va="center", fontsize=16, color=color)
+        return
+    ax.add_patch(_box(x, y, height, color))
+    if _is_block(spec) and getattr(spec, "shortcut", "concatenated") != "none":
+        _bypass(ax, x, y, height, dashed=getattr(spec, "changes_shape", False))
+
+
+def _box(x, y, height, color):
     return FancyBboxPatch(
-        (x - 0.28, -height / 2),
+        (x - 0.28, y - height / 2),
         0.56,
         height,
         boxstyle="round,pad=0,rounding_size=0.06",
@@ -117,17 +196,17 @@ def _box(x, height, color):
     )
 
 
-def _arrow(x):
+def _arrow(x, y=0):
     return FancyArrowPatch(
-        (x - 0.72, 0), (x - 0.28, 0), arrowstyle="-|>", mutation_scale=8, color=INK, linewidth=0.8
+        (x - 0.72, y), (x - 0.28, y), arrowstyle="-|>", mutation_scale=8, color=INK, linewidth=0.8
     )
 
 
-def _bypass(ax, x, height, dashed):
-    top = height / 2 + 0.16
+def _bypass(ax, x, y, height, dashed):
+    top = y + height / 2 + 0.16
     ax.plot(
         [x - 0.43, x - 0.43, x + 0.43, x + 0.43],
-        [0, top, top, 0],
+        [y, top, top, y],
         color=INK,
         linewidth=1.1,
         linestyle="--" if dashed else "-",
@@ -135,16 +214,18 @@ def _bypass(ax, x, height, dashed):
     )
 
 
-def _label_stage(ax, config, parts, stage, blocks):
-    first, last = blocks[0][0], blocks[-1][0]
-    spec = blocks[-1][1]
-    height, width, channels = parts[spec.name].output_shape
-    count = f"{config.blocks[stage - 1]} x {block_kind(config)}"
-    text = f"stage {stage}: {count}\n{height} x {width} x {channels}"
+def _stage_label(config, parts, specs) -> str:
+    stage = specs[-1].stage
+    shape = _shape(parts[specs[-1].name].output_shape)
+    text = f"stage {stage}: {config.blocks[stage - 1]} x {block_kind(config)}\n{shape}"
     if getattr(config, "final_survival", 1) < 1:
-        text += "\nsurvival " + " to ".join(
-            f"{block.survival:.2f}"
-            for _, block in (blocks[:1] if first == last else blocks[:: len(blocks) - 1])
-        )
+        ends = specs[:1] if len(specs) == 1 else specs[:: len(specs) - 1]
+        text += "\nsurvival " + " to ".join(f"{spec.survival:.2f}" for spec in ends)
+    return text
+
+
+def _label_stage(ax, config, parts, blocks):
+    first, last = blocks[0][0], blocks[-1][0]
+    text = _stage_label(config, parts, [spec for _, spec in blocks])
     ax.plot([first - 0.3, last + 0.3], [-0.95, -0.95], color=INK, linewidth=0.8)
     ax.text((first + last) / 2, -1.05, text, ha="center", va="top", fontsize=8, color=INK)

@@ -14,6 +14,7 @@ import click
 
 from keras_resnets._version import __version__
 from keras_resnets.cli.artefacts import convert, export
+from keras_resnets.cli.compare import compare
 from keras_resnets.cli.evaluating import evaluate, predict
 from keras_resnets.cli.networks import describe, list_
 from keras_resnets.cli.searching import search
@@ -57,7 +58,19 @@ def cli(context, verbose):
         _silence_libraries()
 
 
-_COMMANDS = (search, train, recipes, list_, describe, show_data, evaluate, predict, export, convert)
+_COMMANDS = (
+    search,
+    train,
+    recipes,
+    compare,
+    list_,
+    describe,
+    show_data,
+    evaluate,
+    predict,
+    export,
+    convert,
+)
 for _command in _COMMANDS:
     cli.add_command(_command)
 

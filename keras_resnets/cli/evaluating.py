@@ -9,6 +9,7 @@ import sys
 import click
 
 from keras_resnets.cli.options import model_and_data
+from keras_resnets.words import count
 
 __all__ = ["evaluate", "predict"]
 
@@ -194,4 +195,5 @@ def _print_predictions(rows) -> None:
     console = Console(highlight=False)
     console.print(table)
     if len(rows) > _MOST_PHOTOS:
-        console.print(f"and {len(rows) - _MOST_PHOTOS:,} more images: -o writes all of them")
+        more = count(len(rows) - _MOST_PHOTOS, "more image")
+        console.print(f"and {more}: -o writes all of them")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from keras_resnets.errors import InputError
+from keras_resnets.words import thousands
 
 __all__ = [
     "Count",
@@ -177,11 +178,6 @@ def _training_data(path: Path) -> dict:
 def slug(name: str) -> str:
     """Return the last part of a name or path as a part of a file name."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", Path(name).name).strip("-") or "data"
-
-
-def thousands(number: int) -> str:
-    """Return a number with commas."""
-    return f"{number:,}"
 
 
 def table(headings, rows, text_columns=1) -> list[str]:

@@ -8,6 +8,7 @@ import click
 
 from keras_resnets.cli.options import check_output, dataset_options
 from keras_resnets.errors import ConfigError, InputError
+from keras_resnets.words import wrap
 
 __all__ = ["show_data"]
 
@@ -54,12 +55,15 @@ def show_data(dataset, data_dir, image_size, recipe, changes, images, versions, 
     from keras_resnets.data.load import load_data  # after the checks: TensorFlow is slow
     from keras_resnets.data.pictures import draw_augmentation
     from keras_resnets.files import replacing
+    from keras_resnets.fonts import missing_letters_note
 
     data = load_data(dataset, data_dir, image_size)
     figure = draw_augmentation(data, augmentation, images=images, versions=versions, seed=seed)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=_DPI)
     click.echo(f"{output}")
+    if note := missing_letters_note(data.class_names):
+        click.echo(wrap(note))
 
 
 def _augmentation(recipe, changes):

@@ -10,11 +10,15 @@ from matplotlib.figure import Figure
 from keras_resnets.data.augmentation import Augmentation
 from keras_resnets.data.batches import augmented_batches
 from keras_resnets.data.images import ImageData
+from keras_resnets.fonts import Lettering
 
 __all__ = ["augmented_versions", "draw_augmentation"]
 
 _SHOWN_CLASSES = 2
 """Classes of a mixed image that are named."""
+
+_ROW_WIDTH, _MIXED_WIDTH = 16, 8
+"""Width of a class name beside a row and above a mixed image, in Latin letters."""
 
 _LOOKED_AT = 8
 """Images to choose one to draw from, so that the classes differ."""
@@ -97,15 +101,17 @@ def draw_augmentation(
     figure = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, hspace=0, wspace=0)
     grid = figure.subplots(len(originals), versions + 1, squeeze=False)
+    lettering = Lettering(data.class_names)
+    rows, mixed = (lettering.short(longest) for longest in (_ROW_WIDTH, _MIXED_WIDTH))
     for axes, original, label, row, row_weights in zip(
         grid, originals, labels, pictures, weights, strict=True
     ):
         _show(axes[0], original)
-        axes[0].set_ylabel(data.class_names[label], fontsize=7)
+        axes[0].set_ylabel(rows[label], fontsize=7, **lettering.style)
         for ax, picture, weight in zip(axes[1:], row, row_weights, strict=True):
             _show(ax, picture)
             if augmentation.mixes:
-                ax.set_title(_mixture(weight, data.class_names), fontsize=6, pad=2)
+                ax.set_title(_mixture(weight, mixed), fontsize=6, pad=2, **lettering.style)
     grid[0, 0].set_title("original", fontsize=7, pad=2)
     return figure
 
@@ -120,7 +126,7 @@ def _varied(labels, count: int) -> list[int]:
 def _mixture(weights, class_names) -> str:
     """Return the heaviest classes: ``cat 0.7 dog 0.3``."""
     order = [i for i in np.argsort(-weights, kind="stable") if weights[i] >= 0.005]
-    return " ".join(f"{_short(class_names[i])} {weights[i]:.2f}" for i in order[:_SHOWN_CLASSES])
+    return " ".join(f"{class_names[i]} {weights[i]:.2f}" for i in order[:_SHOWN_CLASSES])
 
 
 def _show(ax, image) -> None:
@@ -130,8 +136,3 @@ def _show(ax, image) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-
-
-def _short(name: str) -> str:
-    """Return a name that fits above a small picture."""
-    return name if len(name) <= 8 else f"{name[:7]}."

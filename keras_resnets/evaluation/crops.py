@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnets.errors import InputError
 from keras_resnets.models.checks import check_choice
+from keras_resnets.words import count
 
 __all__ = ["CROPS", "CropPlan", "plan_crops", "ten_crops"]
 
@@ -71,7 +72,7 @@ class CropPlan:
         kind = "whole images" if self.size is None else f"{self.size} x {self.size} crops"
         mirrors = "mirrored too" if self.mirror else "not mirrored, which would change them"
         sides = ", ".join(map(str, self.sides))
-        return f"{self.count} views an image: {kind} at {sides} pixels, {mirrors}"
+        return f"{count(self.count, 'view')} an image: {kind} at {sides} pixels, {mirrors}"
 
 
 def plan_crops(

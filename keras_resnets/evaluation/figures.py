@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from rich.cells import cell_len
 
 from keras_resnets.analysis.figures import INK, PALETTE
+from keras_resnets.fonts import Lettering, shorten
 
 __all__ = ["plot_calibration", "plot_confusion"]
 
@@ -51,19 +53,17 @@ def plot_confusion(confusion, class_names: Sequence[str], worst: int = 12) -> Fi
     ax.set_ylabel("true class", color=INK)
     ax.spines[:].set_color("#c9c9c9")
     ax.tick_params(length=0 if classes <= _MOST_NAMED else 3, labelsize=9)
+    lettering = Lettering(class_names)
     if classes <= _MOST_NAMED:
-        names = [_short(name) for name in class_names]
-        ax.set_xticks(range(classes), names, rotation=90 if classes > 5 else 0)
-        ax.set_yticks(range(classes), names)
+        rotation = 90 if classes > 5 or max(map(cell_len, lettering.short(18))) > 8 else 0
+        names = lettering.short(18)
+        ax.set_xticks(range(classes), names, rotation=rotation, **lettering.style)
+        ax.set_yticks(range(classes), names, **lettering.style)
     if not listed:
         _write_counts(ax, confusion, parts)
     for text in beside:
-        _list_confusions(text, confusion, class_names, worst)
+        _list_confusions(text, confusion, lettering, worst)
     return figure
-
-
-def _short(name: str, longest: int = 18) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def _write_counts(ax, confusion, parts) -> None:
@@ -81,16 +81,17 @@ def _write_counts(ax, confusion, parts) -> None:
         )
 
 
-def _list_confusions(ax, confusion, class_names, worst) -> None:
+def _list_confusions(ax, confusion, lettering, worst) -> None:
     wrong = confusion - np.diag(np.diag(confusion))
     ax.axis("off")
     lines = ["most frequent confusions", "(true class → predicted: images)", ""]
     for place in np.argsort(-wrong, axis=None, kind="stable")[:worst]:
         row, column = np.unravel_index(place, wrong.shape)
         if wrong[row, column]:
-            names = (_short(class_names[i], 14) for i in (row, column))
+            names = (shorten(lettering.names[i], 14) for i in (row, column))
             lines.append(f"{' → '.join(names)}: {wrong[row, column]}")
-    ax.text(0, 0.97, "\n".join(lines), va="top", color=INK, fontsize=9, linespacing=1.6)
+    style = {"color": INK, "fontsize": 9, "linespacing": 1.6, **lettering.style}
+    ax.text(0, 0.97, "\n".join(lines), va="top", **style)
 
 
 def plot_calibration(bins: list[dict[str, Any]], ece: float | None = None) -> Figure:

@@ -18,7 +18,9 @@ from keras_resnets.evaluation.photos import find_photos
 from keras_resnets.evaluation.runtimes import Runnable, format_of, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
+from keras_resnets.fonts import missing_letters_note
 from keras_resnets.models.checks import check, is_int
+from keras_resnets.words import count, wrap
 
 __all__ = ["MOST_DRAWN", "run_predict"]
 
@@ -105,9 +107,10 @@ def run_predict(
     ]
     if sheet is not None:
         _write_sheet(Path(sheet), shown, rows)
-        print_fn(
-            f"wrote {sheet}" + f" with the first {len(shown)} images" * (len(shown) < len(rows))
-        )
+        cut = f" with the first {count(len(shown), 'image')}" * (len(shown) < len(rows))
+        print_fn(wrap(f"wrote {sheet}{cut}"))
+        if note := missing_letters_note(names):
+            print_fn(wrap(note))
     if output is not None:
         _write_predictions(Path(output), rows)
         print_fn(f"wrote {output}")
@@ -119,7 +122,8 @@ def _check_count(class_names, classes: int | None, path) -> None:
         return
     if classes is not None and len(class_names) != classes:
         raise InputError(
-            f"{str(path)!r} knows {classes} classes; {len(class_names)} names are given"
+            f"{str(path)!r} knows {count(classes, 'class')}; "
+            f"{count(len(class_names), 'name')} {'is' if len(class_names) == 1 else 'are'} given"
         )
     if len(set(class_names)) != len(class_names):
         raise InputError("`class_names` must not repeat a name")

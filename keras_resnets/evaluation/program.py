@@ -18,7 +18,9 @@ from keras_resnets.evaluation.outputs import check_folder
 from keras_resnets.evaluation.runtimes import Runnable, format_of, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
+from keras_resnets.fonts import missing_letters_note
 from keras_resnets.models.checks import check, check_choice, is_int
+from keras_resnets.words import count, wrap
 
 __all__ = ["SPLITS", "run_evaluate"]
 
@@ -82,7 +84,7 @@ def run_evaluate(
     _check_classes(model.classes, images, path)
     plan = plan_crops(crops, model.input_shape, images.image_shape, images.flip, crop_ratio)
     total = min(images.sizes[split], limit or images.sizes[split])
-    print_fn(f"{path} on {images.name}, {split}: {total:,} images, {plan}")
+    print_fn(wrap(f"{path} on {images.name}, {split}: {count(total, 'image')}, {plan}"))
     began = time.perf_counter()
     batches = _batches(_pyramid(images, data, plan), split, total, batch_size)
     scores, labels = _answers(model, plan, batches, images, total, progress)
@@ -105,9 +107,10 @@ def run_evaluate(
     }
     if output is not None:
         _write_evaluation(Path(output), result, metrics)
-        print_fn(
-            f"wrote evaluation.json, per_class.csv, confusion.png, calibration.png into {output}"
-        )
+        files = "evaluation.json, per_class.csv, confusion.png and calibration.png"
+        print_fn(wrap(f"wrote {files} into {output}"))
+        if note := missing_letters_note(images.class_names):
+            print_fn(wrap(note))
     return result
 
 
@@ -127,7 +130,8 @@ def _images_for(model: Runnable, data: dict[str, Any]):
 def _check_classes(classes: int | None, images, path) -> None:
     if classes not in (None, images.classes):
         raise InputError(
-            f"{str(path)!r} knows {classes} classes; data set {images.name!r} has {images.classes}"
+            f"{str(path)!r} knows {count(classes, 'class')}; data set {images.name!r} has "
+            f"{images.classes}"
         )
     trained = class_name_sources.class_names(path)
     names = list(images.class_names)

@@ -9,8 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_resnets.analysis.figures import INK
+from keras_resnets.fonts import Lettering
 
 __all__ = ["contact_sheet"]
+
+_WIDEST = 16
+"""Width of a class name, in Latin letters."""
 
 _RIGHT, _WRONG, _UNKNOWN = "#4d7c0f", "#c0292b", "#c9c9c9"
 
@@ -25,7 +29,8 @@ def contact_sheet(
 
     Args:
         images: uint8 images ``(height, width, channels)`` of 1 or 3 channels.
-        predictions: For each image ``class``, ``probability`` and, where known, ``true``.
+        predictions: For each image ``class``, ``probability`` and, where known, ``true`` and
+            ``label``, the class's number.
         columns: Images a row.
 
     Returns:
@@ -38,16 +43,20 @@ def contact_sheet(
     count = len(images)
     columns = min(columns, count)
     rows = -(-count // columns)
+    numbers = {p["true"]: None for p in predictions if p.get("true") is not None}
+    numbers |= {p["class"]: p.get("label") for p in predictions}
+    lettering = Lettering(numbers, numbers.values())
+    written = dict(zip(numbers, lettering.short(_WIDEST), strict=True))
     figure = Figure(figsize=(max(1.45 * columns, 2.2), 1.85 * rows), layout="constrained")
     for number, ax in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
         if number < count:
-            _draw(ax, np.asarray(images[number]), predictions[number])
+            _draw(ax, np.asarray(images[number]), predictions[number], written, lettering.style)
         else:
             ax.axis("off")
     return figure
 
 
-def _draw(ax, image, prediction) -> None:
+def _draw(ax, image, prediction, written, style) -> None:
     if image.shape[2] == 1:
         ax.imshow(image[:, :, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     else:
@@ -57,11 +66,7 @@ def _draw(ax, image, prediction) -> None:
     color = _UNKNOWN if true is None else _RIGHT if right else _WRONG
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(color=color, linewidth=3)
-    text = f"{_short(prediction['class'])} {100 * prediction['probability']:.0f} %"
+    text = f"{written[prediction['class']]} {100 * prediction['probability']:.0f} %"
     if true is not None and not right:
-        text += f"\nis {_short(true)}"
-    ax.set_xlabel(text, fontsize=8, color=INK, parse_math=False)
-
-
-def _short(name: str, longest: int = 16) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+        text += f"\nis {written[true]}"
+    ax.set_xlabel(text, fontsize=8, color=INK, **style)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnets.errors import ExportMismatchError, InputError
+from keras_resnets.words import count
 
 __all__ = ["Verification", "answers", "check_images", "verify"]
 
@@ -39,7 +40,7 @@ class Verification:
 
     def __str__(self):
         return (
-            f"{self.format}: {self.images} images, largest difference "
+            f"{self.format}: {count(self.images, 'image')}, largest difference "
             f"{self.largest_difference:.1e}, agreement {self.agreement:.2%}, "
             f"{self.bytes / 1e6:.2f} MB"
         )
@@ -110,7 +111,7 @@ def verify(
     if not difference <= allowed:
         raise ExportMismatchError(
             f"{format} export differs from the model by {difference:.2e} (allowed: {allowed:.0e}) "
-            f"on {len(expected)} images; top classes agree on {agreement:.2%}"
+            f"on {count(len(expected), 'image')}; top classes agree on {agreement:.2%}"
         )
     return Verification(format, str(path), _size(Path(path)), len(expected), difference, agreement)
 

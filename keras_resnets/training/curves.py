@@ -24,6 +24,9 @@ def draw_curves(history: list[dict], title: str = ""):
     """
     from matplotlib.figure import Figure
 
+    from keras_resnets.axes import whole_epochs
+    from keras_resnets.fonts import Lettering
+
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     loss, error, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in history]
@@ -45,9 +48,11 @@ def draw_curves(history: list[dict], title: str = ""):
     ):
         axis.set(xlabel="epoch", title=label)
         axis.grid(alpha=0.3)
+        whole_epochs(axis)
     error.set_ylim(bottom=0)
     if title:
-        figure.suptitle(title)
+        lettering = Lettering([title], [None])
+        figure.suptitle(lettering.names[0], **lettering.style)
     return figure
 
 

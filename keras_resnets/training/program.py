@@ -33,6 +33,7 @@ from keras_resnets.training.length import can_grow, epochs_done, training_length
 from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
+from keras_resnets.words import LINE, compact
 
 __all__ = ["epoch_line", "run_training"]
 
@@ -303,10 +304,24 @@ def epoch_line(row, history, plan: TrainingPlan, batch_size: int) -> str:
     recent = [r["seconds"] for r in history[-3:]]
     left = (plan.epochs - row["epoch"]) * sum(recent) / len(recent)
     steps = min(plan.steps_per_epoch, plan.steps - (row["epoch"] - 1) * plan.steps_per_epoch)
+    loss = f"{row['loss']:.4f}" if row["loss"] < 10 else f"{row['loss']:.5g}"
     measured = row["val_accuracy"] is not None
-    validation = f"  validation {row['val_accuracy']:.2%}" if measured else ""
-    return (
-        f"epoch {row['epoch']}/{plan.epochs}  loss {row['loss']:.4f}  "
-        f"accuracy {row['accuracy']:.2%}{validation}  "
-        f"{steps * batch_size / row['seconds']:,.0f} images/s  {clock(left)} left"
-    )
+    rate = steps * batch_size / row["seconds"]
+    for measure, speed, gap in (  # the first that fits the terminal
+        ("accuracy", f"{rate:,.0f}", "  "),
+        ("acc", compact(rate), "  "),
+        ("acc", compact(rate), " "),
+    ):
+        line = gap.join(
+            [
+                f"epoch {row['epoch']:>{len(str(plan.epochs))}}/{plan.epochs}",
+                f"loss {loss}",
+                f"{measure} {row['accuracy']:.2%}",
+                *([f"val {row['val_accuracy']:.2%}"] if measured else []),
+                f"{speed} images/s",
+                f"{clock(left)} left",
+            ]
+        )
+        if len(line) <= LINE:
+            break
+    return line

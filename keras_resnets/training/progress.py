@@ -8,6 +8,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from keras_resnets.words import clock, compact
+
 __all__ = ["ProgressBar", "clock"]
 
 
@@ -71,14 +73,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._task,
             completed=batch + 1,
             numbers=(
-                f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.2%}  "
-                f"{self.batch_size / seconds:,.0f} images/s  {clock(left)} left"
+                f"loss {logs['loss']:.4f}  acc {logs['accuracy']:.2%}  "
+                f"{compact(self.batch_size / seconds)} images/s  {clock(left)} left"
             ),
         )
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as ``1:02:03`` or ``2:03``."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

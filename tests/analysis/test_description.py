@@ -13,7 +13,7 @@ from keras_resnets.analysis.description import (
     "name, words",
     [
         ("plain20_cifar", ["20 layers", "no shortcuts"]),
-        ("resnet50_v1_5", ["stride in the 3x3", "shortcut B", "1000 classes"]),
+        ("resnet50_v1_5", ["stride in the 3x3", "shortcut B", "1,000 classes"]),
         ("resnext50_32x4d", ["32 groups", "inner width x2"]),
         ("se_resnet50", ["squeeze-and-excitation"]),
         ("resnet50_blur", ["anti-aliased"]),

@@ -1,0 +1,87 @@
+"""Numbers, durations and lines in words, as every message of the package has them."""
+
+from __future__ import annotations
+
+import textwrap
+
+__all__ = ["LINE", "clock", "compact", "count", "plural", "thousands", "wrap"]
+
+_HARD = ("epoch", "arch")
+"""Endings whose ch is a k."""
+
+LINE = 80
+"""Columns of a terminal that lines must fit."""
+
+
+def plural(noun: str) -> str:
+    """Return a noun's plural: ``images``, ``classes``, ``entries``.
+
+    Example:
+        >>> plural("class")
+        'classes'
+    """
+    if noun.endswith(_HARD):
+        return f"{noun}s"
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or the plural.
+
+    Args:
+        number: How many.
+        noun: In the singular; the last word is inflected.
+
+    Example:
+        >>> count(1, "image"), count(1200, "image")
+        ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def thousands(number: int) -> str:
+    """Return a number with commas."""
+    return f"{number:,}"
+
+
+def compact(number: float) -> str:
+    """Return a number of at most four digits and a suffix: ``269.7k``, ``40.6M``, ``1.2G``.
+
+    Example:
+        >>> compact(40_551_040)
+        '40.6M'
+    """
+    for suffix in ("", "k", "M", "G", "T"):
+        if abs(number) < (1000 if not suffix else 999.95):
+            return f"{number:,.0f}" if not suffix else f"{number:.1f}{suffix}"
+        number /= 1000
+    return f"{number:,.1f}P"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as ``1:02:03`` or ``2:03``."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def wrap(line: str, indent: int = 2) -> str:
+    """Return a line broken at spaces so that it fits the terminal.
+
+    A word that is longer, such as a path, stays whole.
+
+    Args:
+        line: The line.
+        indent: Spaces before its second part and those after it.
+    """
+    return textwrap.fill(
+        line,
+        LINE,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
