@@ -27,6 +27,7 @@ from keras_resnets.models.network import Network
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.results import accuracy, write_history, write_model
+from keras_resnets.tuning.checks import check_search
 from keras_resnets.tuning.journal import Journal, ranked
 from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
@@ -34,6 +35,7 @@ from keras_resnets.tuning.settings import SearchSettings
 from keras_resnets.tuning.space import Budget
 from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
 from keras_resnets.tuning.worker import Worker
+from keras_resnets.verbosity import Printer
 
 __all__ = ["SearchResult", "search"]
 
@@ -62,6 +64,8 @@ def search(
     settings: SearchSettings | None = None,
     run_dir: str | Path = "runs/search",
     print_fn: Callable[[str], None] = print,
+    *,
+    verbose: int = 1,
 ) -> SearchResult:
     """Search depth and width, train the winner, export it, and prove that the exports agree.
 
@@ -73,6 +77,7 @@ def search(
         settings: What to search and how long; `SearchSettings()` by default.
         run_dir: The run folder.
         print_fn: Called with every line of progress.
+        verbose: 0 for no lines at all.
 
     Returns:
         The folder and the summary.
@@ -87,11 +92,12 @@ def search(
         >>> result = search(SearchSettings(dataset="cifar10", max_macs=20_000_000), "runs/cifar")
         >>> result.summary["winner"]["test_accuracy"]
     """
+    print_fn = Printer(print_fn, verbose)
     settings = settings or SearchSettings()
-    folder = RunFolder(run_dir, "search", settings.to_dict())
+    folder = check_search(settings, run_dir)
     execution = execution_for(settings)
     _keep_off_gpu()
-    data = load_data(**settings.data)
+    data = load_data(**settings.data, print_fn=print_fn)
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     with folder:

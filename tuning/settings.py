@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_resnets.data.options import NOT_RESULTS
 from keras_resnets.errors import ConfigError
 from keras_resnets.training.settings import check_execution
 from keras_resnets.tuning.space import Budget, SearchSpace
@@ -22,6 +23,7 @@ class SearchSettings:
         data_dir: Where TensorFlow Datasets keeps its data.
         image_size: Side in pixels to resize to.
         flip: Whether training may mirror images; None to decide by the class names.
+        download: Whether a data set that is not prepared may be downloaded.
         tuner: ``"random"``, ``"hyperband"`` or ``"bayesian"``.
         trials: Number of candidates (Hyperband derives its own from `epochs`).
         epochs: Epochs of a candidate's training.
@@ -42,6 +44,7 @@ class SearchSettings:
     data_dir: str | None = None
     image_size: int | None = None
     flip: bool | None = None
+    download: bool = True
     tuner: str = "random"
     trials: int = 10
     epochs: int = 12
@@ -81,10 +84,10 @@ class SearchSettings:
             "data_dir": self.data_dir,
             "image_size": self.image_size,
             "flip": self.flip,
+            "download": self.download,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the place of the data left out."""
         values = dataclasses.asdict(self)
-        del values["data_dir"]
-        return values
+        return {name: value for name, value in values.items() if name not in NOT_RESULTS}

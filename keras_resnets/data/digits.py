@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-__all__ = ["DIGITS", "KerasResnetsDigits"]
+from keras_resnets.data.prepared import DIGITS
 
-DIGITS = "keras_resnets_digits"
+__all__ = ["DIGITS", "KerasResnetsDigits"]
 
 _SPLITS = (("train", 70), ("validation", 85), ("test", 100))
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from keras_resnets.data.digits import DIGITS
 from keras_resnets.data.folder import FolderSource, square
-from keras_resnets.data.images import ImageData, first_line
-from keras_resnets.errors import DataError, RunError, nearest
+from keras_resnets.data.images import ImageData
+from keras_resnets.data.options import check_dataset
+from keras_resnets.data.prepared import DIGITS, open_builder, prepare
+from keras_resnets.errors import DataError
 
 __all__ = ["ImageData", "load_data"]
 
@@ -26,6 +25,8 @@ def load_data(
     data_dir: str | os.PathLike | None = None,
     image_size: int | None = None,
     flip: bool | None = None,
+    download: bool = True,
+    print_fn: Callable[[str], None] = print,
 ) -> ImageData:
     """Open a data set; TensorFlow Datasets prepares it on first use.
 
@@ -38,13 +39,16 @@ def load_data(
             in many sizes are resized to 64.
         flip: Whether training may mirror images. By default it may, unless every class is named by
             a single character or a number (digits, letters, traffic signs).
+        download: Whether a data set that is not prepared may be downloaded.
+        print_fn: Called with what is downloaded, how large it is, and where to.
 
     Returns:
         The data set. A missing validation or test split is cut from the training images.
 
     Raises:
-        DataError: The data set is unknown (the nearest names are given), or is not for image
-            classification.
+        DataError: The data set is unknown (the nearest names are given), is not for image
+            classification, would have to be downloaded and must not be; or `data_dir` does not
+            exist or holds other things than data of TensorFlow Datasets.
         RunError: It cannot be prepared: no connection, no space.
 
     Example:
@@ -55,14 +59,11 @@ def load_data(
         raise DataError(
             f"`image_size` must be a positive integer. Received: image_size={image_size}"
         )
+    check_dataset(name, data_dir, download)
     name = os.path.expanduser(name)
-    if not name:
-        raise DataError(f"`name` must be a data set's name or a folder. Received: name={name!r}")
     if Path(name).is_dir():
         return _from_folder(FolderSource(name), image_size, flip)
-    if name.startswith((".", "/", "~")) or (os.sep in name and Path(name).parent.is_dir()):
-        raise DataError(f"dataset folder {name!r} does not exist")
-    return _from_tfds(name, data_dir, image_size, flip)
+    return _from_tfds(name, data_dir, image_size, flip, download, print_fn)
 
 
 def _may_flip(flip: bool | None, class_names) -> bool:
@@ -86,12 +87,12 @@ def _from_folder(source: FolderSource, image_size: int | None, flip: bool | None
     )
 
 
-def _from_tfds(name, data_dir, image_size, flip) -> ImageData:
+def _from_tfds(name, data_dir, image_size, flip, download, print_fn) -> ImageData:
     import tensorflow_datasets as tfds
 
-    builder = _builder(tfds, name, data_dir)
+    builder = open_builder(name, data_dir)
     image_key, label_key = _supervised_keys(tfds, name, builder.info)  # before a long download
-    _prepare(tfds, builder, name)
+    builder = prepare(builder, name, data_dir, download=download, print_fn=print_fn)
     label = builder.info.features[label_key]
     shape = builder.info.features[image_key].shape
     if image_size is None and None in shape[:2]:
@@ -124,47 +125,6 @@ def _from_tfds(name, data_dir, image_size, flip) -> ImageData:
 
 def _image(image, image_size):
     return image if image_size is None else square(image, image_size)
-
-
-def _builder(tfds, name, data_dir):
-    data_dir = None if data_dir is None else os.path.expanduser(data_dir)
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.registered.DatasetNotFoundError as error:
-        known = nearest(name, {*tfds.list_builders(), DIGITS})
-        raise DataError(
-            f"no data set is named {name!r}, and no folder has this path{known}"
-        ) from error
-    except Exception as error:  # whatever a version, a configuration or a missing package can raise
-        raise DataError(f"data set {name!r} cannot be opened: {first_line(error)}") from error
-
-
-def _prepare(tfds, builder, name) -> None:
-    if builder.data_path.exists():
-        return
-    try:
-        # Progress bars are for people who watch; the embedded data takes a moment.
-        watched = name != DIGITS and sys.stderr.isatty()
-        with contextlib.nullcontext() if watched else _quiet(tfds):
-            builder.download_and_prepare()
-    except Exception as error:  # whatever a download, an archive or a disk can raise
-        raise RunError(
-            f"data set {name!r} cannot be prepared in {str(builder.data_path)!r} (--data-dir says "
-            f"where a prepared copy lies): {first_line(error)}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _quiet(tfds):
-    """Prepare without progress bars."""
-    shown = tfds.core.utils.tqdm_utils._active  # there is a switch to turn, none to ask
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        if shown:
-            tfds.enable_progress_bar()
 
 
 def _supervised_keys(tfds, name, info) -> tuple[str, str]:
