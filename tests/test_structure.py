@@ -23,7 +23,16 @@ LAYERS = (
     "tuning",
 )
 """From the top: each imports only itself and those before it."""
-ABOVE_ALL = ("errors", "files", "outputs", "run_folder", "schema", "tensorflow_logs", "verbosity", "_version")
+ABOVE_ALL = (
+    "errors",
+    "files",
+    "outputs",
+    "run_folder",
+    "schema",
+    "tensorflow_logs",
+    "verbosity",
+    "_version",
+)
 
 MAY = {
     # The one exception of the design: the command imports the search when it is asked to run it.

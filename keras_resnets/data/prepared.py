@@ -47,8 +47,6 @@ _NO_DATA_SET = re.compile(r"(Config|Info|Error|Test|Importer|Base)$")
 
 _MANUAL = Path("downloads", "manual")
 
-_PARTIAL = ".keras_resnets_download"
-
 
 def base_name(name: str) -> str:
     """Return a name without configuration, version and arguments.
@@ -242,10 +240,11 @@ def _staged(root: Path) -> Iterator[Path]:
     made = next((p for p in [*reversed(root.parents), root] if not p.exists()), None)
     root.mkdir(parents=True, exist_ok=True)
     _remove_stale(root)
-    stage = root / f"{_PARTIAL}.{socket.gethostname()}.{os.getpid()}"
+    stage = root / f"{_partial()}{os.getpid()}"
     try:
         stage.mkdir()
-        _borrow(root / "downloads", stage / "downloads")
+        if (root / "downloads").is_dir():
+            _borrow(root / "downloads", stage / "downloads")
         yield stage
         made = None
         _move_into(stage, root)
@@ -255,9 +254,14 @@ def _staged(root: Path) -> Iterator[Path]:
             _remove_empty(root, made)
 
 
+def _partial() -> str:
+    """Return how the name of a folder of this machine's begins."""
+    return f".keras_resnets_download.{socket.gethostname()}."
+
+
 def _remove_stale(root: Path) -> None:
     """Remove what processes of this machine left here that were killed."""
-    for path in root.glob(f"{_PARTIAL}.{socket.gethostname()}.*"):
+    for path in root.glob(f"{_partial()}*"):
         if not _is_running(int(path.suffix.removeprefix("."))):
             shutil.rmtree(path, ignore_errors=True)
 

@@ -1,43 +1,26 @@
 """The commands ``evaluate`` and ``predict``."""
 
-import contextlib
 import csv
-import io
 import json
 import re
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnets.cli import main
 from keras_resnets.errors import InputError
 from keras_resnets.evaluation.program import _check_classes
 
 
-def call(*arguments, cwd):
-    """Run the command in this process, where TensorFlow is loaded but once."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(cwd),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
-    ):
-        main(["--verbose", *map(str, arguments)])  # or it would close this process's stderr
-    return SimpleNamespace(code=end.value.code or 0, out=out.getvalue(), err=err.getvalue())
-
-
-def called(*arguments, cwd):
-    ended = call(*arguments, cwd=cwd)
-    assert ended.code == 0, ended.err
-    return ended.out
+@pytest.fixture(scope="session")
+def called(call):
+    """Run a command that must go well; return what it wrote."""
+    return lambda *arguments, cwd: call(*arguments, cwd=cwd).check().out
 
 
 @pytest.fixture(scope="module")
-def home(digits, image_folder, tmp_path_factory):
+def home(called, digits, image_folder, tmp_path_factory):
     """A folder with a trained network, its exports, and some digits as pictures."""
     home = tmp_path_factory.mktemp("trained")
     arguments = ["--epochs", 2, "--batch-size", 128, "--run-dir", "run"]
@@ -59,7 +42,7 @@ def home(digits, image_folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", ["run/model.keras", "run/saved_model", "run/model.tflite"])
-def test_every_format_is_as_good_as_the_training_said(home, model):
+def test_every_format_is_as_good_as_the_training_said(called, home, model):
     summary = json.loads((home / "run" / "summary.json").read_text())
     result = json.loads(called("evaluate", model, "--json", cwd=home))
     assert result["top1"] == pytest.approx(summary["test_accuracy"])
@@ -87,7 +70,7 @@ def test_predict_names_the_classes_of_the_training(run, home):
     assert Image.open(home / "sheet.png").size > (300, 100)
 
 
-def test_predict_agrees_with_evaluate(home):
+def test_predict_agrees_with_evaluate(called, home):
     rows = json.loads(called("predict", "run/model.keras", "photos", "--json", cwd=home))
     arguments = ["--limit", 6, "--json"]
     result = json.loads(called("evaluate", "run/model.keras", *arguments, cwd=home))
@@ -103,7 +86,7 @@ def test_predict_agrees_with_evaluate(home):
     ("names", "expected"),
     [([], "0123456789"), (["--classes-from", "ten.txt"], "abcdefghij")],
 )
-def test_names_come_from_where_they_are_said_to(home, names, expected):
+def test_names_come_from_where_they_are_said_to(called, home, names, expected):
     (home / "ten.txt").write_text("\n".join("abcdefghij"))
     arguments = ["predict", "model.tflite", "photos", "--top", 20, "--json", *names]
     rows = json.loads(called(*arguments, cwd=home))
@@ -138,7 +121,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "words"), WRONG, ids=[line for line, _ in WRONG])
-def test_wrong_input_is_one_line_and_writes_nothing(home, tree, line, words):
+def test_wrong_input_is_one_line_and_writes_nothing(call, home, tree, line, words):
     before = tree(home)
     ended = call(*line.split(), cwd=home)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
@@ -161,7 +144,7 @@ def test_another_order_of_the_classes_is_one_error(home, digits, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["not JSON", "[1]", '{"data": 3}'])
-def test_a_damaged_summary_is_one_error(home, tmp_path, text):
+def test_a_damaged_summary_is_one_error(call, home, tmp_path, text):
     shutil.copy(home / "model.tflite", tmp_path)
     (tmp_path / "summary.json").write_text(text)
     for arguments in (["evaluate", "model.tflite"], ["predict", "model.tflite", home / "photos"]):
