@@ -24,8 +24,8 @@ def home(called, digits, image_folder, tmp_path_factory):
     """A folder with a trained network, its exports, and some digits as pictures."""
     home = tmp_path_factory.mktemp("trained")
     arguments = ["--epochs", 2, "--batch-size", 128, "--run-dir", "run"]
-    called("train", "resnet8_cifar", *arguments, cwd=home)
-    called("export", "run/model.keras", cwd=home)
+    assert called("train", "resnet8_cifar", *arguments, "--quiet", cwd=home) == ""
+    assert called("export", "run/model.keras", "--quiet", cwd=home) == ""
     image_folder(home / "pairs", {"cats": 3, "dogs": 3})
     for number, (image, label) in enumerate(zip(*digits.images("test", 6), strict=True)):
         path = home / "photos" / str(label) / f"{number}.png"
@@ -80,6 +80,21 @@ def test_predict_agrees_with_evaluate(called, home):
         values = [p["probability"] for p in row["predictions"]]
         assert values == sorted(values, reverse=True)
         assert len(values) == 5
+
+
+def test_quiet_leaves_the_result_alone(called, home):
+    loud = called("evaluate", "run/model.keras", cwd=home).splitlines()
+    quiet = called("evaluate", "run/model.keras", "-q", "-o", "quiet", cwd=home).splitlines()
+    assert "276 images" in loud[0]
+    assert quiet == loud[1:]
+    arguments = ["predict", "run/model.keras", "photos"]
+    loud = called(*arguments, "-o", "loud.csv", cwd=home).splitlines()
+    quiet = called(*arguments, "-o", "quiet.csv", "--quiet", cwd=home).splitlines()
+    assert loud[0] == "wrote loud.csv"
+    assert quiet == loud[1:]
+    arguments = ["convert", "run/model.keras", "--to", "folded", "-o", "folded.keras", "--quiet"]
+    assert called(*arguments, cwd=home) == ""
+    assert called("show-data", "--images", 1, "--versions", 1, "--quiet", cwd=home) == ""
 
 
 @pytest.mark.parametrize(
