@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keras_resnets.errors import InputError
 
-__all__ = ["FORMATS", "check_model_file"]
+__all__ = ["FORMATS", "check_model_file", "check_network_file"]
 
 FORMATS = {
     "keras": "a Keras model",
@@ -18,6 +18,9 @@ FORMATS = {
     "tflite": "a TFLite model",
     "onnx": "an ONNX model",
 }
+
+_NETWORK = "keras_resnets>Network"
+"""Name under which `Network` is registered with Keras."""
 
 _CHUNK = 1 << 20
 
@@ -57,6 +60,28 @@ def check_model_file(
             f"{str(path)!r} needs ONNX Runtime to run: pip install keras-resnets[onnx]"
         )
     return form
+
+
+def check_network_file(path: str | Path, argument: str = "MODEL") -> None:
+    """Check that a ``.keras`` file holds a network of this package, as it was built.
+
+    Args:
+        path: The file.
+        argument: What the user calls it.
+
+    Raises:
+        InputError: As for `check_model_file`, or it holds another model.
+    """
+    check_model_file(path, ("keras",), argument)
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    kind = config.get("registered_name") if isinstance(config, dict) else None
+    if kind != _NETWORK:
+        found = config.get("class_name") if isinstance(config, dict) else None
+        raise InputError(
+            f"`{argument}` must be a keras_resnets model. Received: {str(path)!r}, which holds a "
+            f"{found or 'model of another kind'}"
+        )
 
 
 def _format(place: Path) -> tuple[str | None, str | None]:

@@ -11,7 +11,7 @@ from keras_resnets.data.options import check_data
 from keras_resnets.errors import InputError, RunError
 from keras_resnets.files import replacing
 from keras_resnets.models.checks import check_choice
-from keras_resnets.models.files import check_model_file
+from keras_resnets.models.files import check_network_file
 from keras_resnets.outputs import check_file
 from keras_resnets.verbosity import Printer
 
@@ -78,7 +78,7 @@ def run_convert(
     check_choice("to", to, CONVERSIONS)
     if recalibrate and to != "residual":
         raise InputError(f"`--recalibrate` goes with --to residual. Received: --to {to}")
-    check_model_file(path, ("keras",))
+    check_network_file(path)
     output = check_output(output, path)
     check_data(data)
     return _convert(path, to, output, {**data, "print_fn": print_fn}, print_fn, recalibrate, limit)

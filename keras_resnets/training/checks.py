@@ -8,7 +8,7 @@ from typing import Any
 from keras_resnets.data.options import NOT_RESULTS, check_data
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
-from keras_resnets.models.files import check_model_file
+from keras_resnets.models.files import check_network_file
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.settings import TrainingSettings
 
@@ -39,7 +39,7 @@ def check_training(
         model_config(model)
     check_data(data)
     if settings.init is not None:
-        check_model_file(settings.init, ("keras",), "init")
+        check_network_file(settings.init, "init")
     return RunFolder(run_dir, "train", run_identity(model, data, settings))
 
 

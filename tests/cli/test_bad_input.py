@@ -151,6 +151,8 @@ AT_ONCE = [
     ("predict whole.keras gone.png", "image 'gone.png' does not exist"),
     ("train resnet20_cifar --init cut.keras", "cut.keras' cannot be read.*it is cut short"),
     ("train resnet20_cifar --init empty", r"`init` must be an existing .keras file.*folder"),
+    ("train resnet20_cifar --init foreign.keras", "`init` must be a keras_resnets model.*a Sequ"),
+    (f"convert foreign.keras --to plain -o o.keras {DIGITS}", "must be a keras_resnets model"),
     # Contradictions.
     (
         "train resnet20_cifar --lr 0.1 --set lr=0.2",
@@ -197,10 +199,12 @@ def home(tmp_path_factory, image_folder):
 
 
 def _write_models(home):
-    whole = {"config.json": "{}", "metadata.json": "{}", "model.weights.h5": "\x89HDF..."}
+    network = json.dumps({"registered_name": "keras_resnets>Network", "class_name": "Network"})
+    whole = {"config.json": network, "metadata.json": "{}", "model.weights.h5": "\x89HDF..."}
     for name, changes in (
         ("whole", {}),
         ("other", {"config.json": None, "notes.txt": "an archive of something else"}),
+        ("foreign", {"config.json": '{"class_name": "Sequential"}'}),
         ("weightless", {"model.weights.h5": None}),
         ("garbled", {"config.json": "{"}),
     ):
