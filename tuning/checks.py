@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_resnets.data.options import check_data, known_shape
+from keras_resnets.data.options import check_data, image_sides, known_shape
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.run_folder import RunFolder
@@ -35,15 +35,15 @@ def check_search(settings: SearchSettings, run_dir: str | Path) -> RunFolder:
 
 
 def _check_budget(settings: SearchSettings) -> None:
-    known = known_shape(settings.dataset, settings.image_size)
+    known = known_shape(settings)
     if known is not None:
         shape, classes = known
         base = ResNetConfig(input_shape=shape, classes=classes)
         settings.space.within(Budget(settings.max_params, settings.max_macs), base)
         return
     # Whatever the images are: one channel and two classes are the fewest there can be.
-    side = settings.image_size or 32
-    least = ResNetConfig(input_shape=(side, side, 1), classes=2)
+    sides = image_sides(settings, 32)
+    least = ResNetConfig(input_shape=(*sides, settings.channels or 1), classes=2)
     params, macs = settings.space.cheapest(least)
     if settings.max_params is not None and params > settings.max_params:
         raise ConfigError(

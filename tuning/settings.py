@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_resnets.data.options import NOT_RESULTS
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import ConfigError
 from keras_resnets.training.settings import check_execution
 from keras_resnets.tuning.space import Budget, SearchSpace
@@ -15,15 +15,12 @@ __all__ = ["SearchSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSettings:
+class SearchSettings(DataSettings):
     """What is searched, on what, and how long.
 
     Args:
-        dataset: TensorFlow Datasets name or folder of images, as for `load_data`.
-        data_dir: Where TensorFlow Datasets keeps its data.
-        image_size: Side in pixels to resize to.
-        flip: Whether training may mirror images; None to decide by the class names.
-        download: Whether a data set that is not prepared may be downloaded.
+        dataset: TensorFlow Datasets name or folder of images; with it come all other arguments of
+            `DataSettings`, on how the images are read.
         tuner: ``"random"``, ``"hyperband"`` or ``"bayesian"``.
         trials: Number of candidates (Hyperband derives its own from `epochs`).
         epochs: Epochs of a candidate's training.
@@ -40,11 +37,6 @@ class SearchSettings:
         ConfigError: A value is illegal.
     """
 
-    dataset: str = "keras_resnets_digits"
-    data_dir: str | None = None
-    image_size: int | None = None
-    flip: bool | None = None
-    download: bool = True
     tuner: str = "random"
     trials: int = 10
     epochs: int = 12
@@ -58,6 +50,7 @@ class SearchSettings:
     space: SearchSpace = field(default_factory=SearchSpace)
 
     def __post_init__(self):
+        super().__post_init__()
         for name in ("trials", "epochs", "final_epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -79,15 +72,10 @@ class SearchSettings:
     @property
     def data(self) -> dict[str, Any]:
         """Arguments of `load_data`."""
-        return {
-            "name": self.dataset,
-            "data_dir": self.data_dir,
-            "image_size": self.image_size,
-            "flip": self.flip,
-            "download": self.download,
-        }
+        return self.arguments
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the place of the data left out."""
         values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in NOT_RESULTS}
+        del values["data_dir"], values["download"]
+        return values

@@ -6,6 +6,7 @@ goes on at any epoch as if it had never stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,8 @@ class Augmenter:
         fill: Colour of the border of shifted images, a number a channel; None reflects.
         classes: Number of classes where labels become one-hot, else None.
         mirrored: For alternating flips, whether each image of the data set is mirrored in epoch 0.
-        encoded: Whether images come as the bytes of their files.
+        decode: Function from what the data set holds to an image, in a graph; None where it holds
+            images.
 
     Raises:
         ConfigError: The augmentation does not fit the images.
@@ -61,7 +63,7 @@ class Augmenter:
     fill: tuple[float, ...] | None = None
     classes: int | None = None
     mirrored: np.ndarray | None = None
-    encoded: bool = False
+    decode: Callable | None = None
 
     def __post_init__(self):
         height, width, channels = self.image_shape
@@ -81,19 +83,17 @@ class Augmenter:
     @property
     def works_on_images(self) -> bool:
         """Whether there is anything to do to each image alone."""
-        return self.encoded or self.augmentation.cuts or self.augmentation.repeats > 1
+        return self.decode is not None or self.augmentation.cuts or self.augmentation.repeats > 1
 
     def versions(self, image, seed):
         """Return an image as often as a batch has it, ``(repeats, height, width, channels)``.
 
         Args:
-            image: uint8 image of any size, or the bytes of its file.
+            image: uint8 image of any size, or what `decode` makes one of.
             seed: Two integers.
         """
-        channels = self.image_shape[-1]
-        if self.encoded:
-            image = tf.io.decode_image(image, channels=channels, expand_animations=False)
-            image.set_shape((None, None, channels))
+        if self.decode is not None:
+            image = self.decode(image)
         copies = range(self.augmentation.repeats)
         return tf.stack([self._cut(image, tf.random.fold_in(seed, _CUT + i)) for i in copies])
 

@@ -2,9 +2,11 @@
 
 import tensorflow as tf
 
-__all__ = ["augmented_batches", "evaluation_batches", "training_batches"]
+__all__ = ["CACHE_BYTES", "augmented_batches", "evaluation_batches", "training_batches"]
 
-_CACHE_BYTES = 2 << 30
+CACHE_BYTES = 2 << 30
+"""Memory that decoded images may take."""
+
 _SHUFFLE_BYTES = 1 << 30
 
 
@@ -20,7 +22,7 @@ def training_batches(
         dataset: `tf.data.Dataset` of (image, label), in a fixed order: what the augmenter takes, or
             uint8 images.
         size: Number of its images.
-        image_bytes: Bytes of one image.
+        image_bytes: Bytes of one element's image.
         batch_size: Images a batch; an epoch's incomplete last batch is left out.
         seed: Integer.
         augmenter: What is done to the images, an `augmenting.Augmenter`; None for nothing.
@@ -36,7 +38,8 @@ def training_batches(
         ... )
     """
     batch_size = min(batch_size, size)
-    if size * image_bytes <= _CACHE_BYTES:
+    decoded = augmenter is None or augmenter.decode is None
+    if decoded and size * image_bytes <= CACHE_BYTES:
         dataset = dataset.cache()
     buffer = min(size, max(batch_size, _SHUFFLE_BYTES // image_bytes))
     dataset = dataset.enumerate()
@@ -127,6 +130,6 @@ def evaluation_batches(dataset, *, size, image_bytes, batch_size, classes=None):
     batches = dataset.batch(batch_size)
     if classes is not None:
         batches = batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
-    if size * image_bytes <= _CACHE_BYTES:
+    if size * image_bytes <= CACHE_BYTES:
         batches = batches.cache()
     return batches.prefetch(tf.data.AUTOTUNE)

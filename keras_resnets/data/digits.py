@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_resnets.data.prepared import DIGITS
+from keras_resnets.data.settings import DIGITS
 
 __all__ = ["DIGITS", "KerasResnetsDigits"]
 

@@ -11,7 +11,10 @@ __all__ = ["images_for"]
 
 
 def images_for(input_shape, data: dict[str, Any]) -> ImageData:
-    """Return a data set whose images have the size that a model takes.
+    """Return a data set whose images have the size, and the channels, that a model takes.
+
+    Grey images become colour images for a model that takes those; colours are given up only where
+    `data` says so.
 
     Args:
         input_shape: The model's, ``(batch, height, width, channels)``; unknown sides fit any image.
@@ -25,13 +28,16 @@ def images_for(input_shape, data: dict[str, Any]) -> ImageData:
         >>> images_for(model.input_shape, {"name": "cifar10"}).image_shape
         (32, 32, 3)
     """
-    height, width, channels = input_shape[1:]
-    images = load_data(**{"image_size": None, **data})
-    if height is not None and images.image_shape[0] != height == width:
-        images = load_data(**{**data, "image_size": height})
+    *size, channels = input_shape[1:]
+    arguments = {"image_size": None, **data}
+    if None not in size:
+        arguments["image_size"] = tuple(size)
+    if channels == 3:  # of which grey images lose nothing
+        arguments["channels"] = channels
+    images = load_data(**arguments)
     if images.image_shape[2] != channels:
         raise InputError(
             f"data set {images.name!r} has images of {images.image_shape[2]} channels; the model "
-            f"takes {channels}"
+            f"takes {channels}: --channels {channels} converts them"
         )
     return images

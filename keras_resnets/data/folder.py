@@ -1,165 +1,271 @@
-"""A folder of images in class folders, as a data source."""
+"""A folder of images as a data source: what is in it, checked, and decoded on demand."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+import numpy as np
+
+from keras_resnets.data.decoding import Decoder, decode_pixels
+from keras_resnets.data.formats import Header, UnreadableImage, read_header
+from keras_resnets.data.labels import read_labels
+from keras_resnets.data.layout import SPLITS, Layout, read_layout
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import DataError
 
-__all__ = ["FolderSource"]
+__all__ = [
+    "FolderSource",
+    "decode_files",
+    "decode_original",
+    "pixel_digest",
+    "read_headers",
+    "unreadable_error",
+]
 
-_EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
-_SPLIT_NAMES = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
+_THREADS = 8
+"""Files opened at once: disks and networks answer late."""
+
+_SHOWN = 20
+"""Unreadable files named in a message before the rest is counted."""
 
 
 class FolderSource:
-    """Images of ``root/class/*.jpg``, or of ``root/{train,validation,test}/class/*.jpg``.
+    """Images of a folder in three splits, by their headers alone.
 
-    Images may lie deeper in a class folder; hidden files and folders are left out. Without split
-    folders, every tenth image of each class, in the order of a hash of its name, is for testing and
-    every tenth for validation. A missing validation or test folder is replaced the same way by a
-    part of the training images.
+    A missing test or validation split is cut from the training images of each class: every tenth,
+    in the order of a hash of its name.
 
     Args:
-        root: The folder.
+        settings: The folder and how to read it.
+        progress: Called with the numbers of files looked at and of all.
+
+    Attributes:
+        class_names: The classes, in the order of their labels.
+        files: ``(path, label)`` of the images of each split.
+        headers: What is in each file, by path.
+        unreadable: Why each file that was left out cannot be decoded, by path.
+        digests: Where unreadable files are skipped, a hash of each image's pixels, by path.
 
     Raises:
-        DataError: There are fewer than two classes, a class lacks images, a file is no image, or
-            there are split folders without one for training.
+        DataError: The folder cannot be read as classes, or files in it cannot be decoded.
     """
 
-    def __init__(self, root: str | Path):
-        self.root = Path(root)
+    def __init__(self, settings: DataSettings, progress: Callable[[int, int], None] | None = None):
+        self.root = Path(settings.dataset).expanduser()
         self.name = self.root.resolve().name
-        folders = _subfolders(self.root)
-        given = {_SPLIT_NAMES[path.name.lower()]: path for path in folders if _is_split(path)}
-        if given and "train" not in given and all(map(_is_split, folders)):
-            raise DataError(
-                f"dataset folder {str(root)!r} has no 'train' folder. "
-                f"Received: {', '.join(path.name for path in folders)}"
-            )
-        parts = given if "train" in given else {"train": self.root}
-        self.class_names = sorted(
-            {cls.name for path in parts.values() for cls in _subfolders(path)}
-        )
-        if len(self.class_names) < 2:
-            found = ", ".join(self.class_names) or "none"
-            raise DataError(
-                f"dataset folder {str(root)!r} must hold at least two class folders of images. "
-                f"Received: {len(self.class_names)} ({found})"
-            )
-        files = {split: self._class_files(path) for split, path in parts.items()}
-        self._complete(files)
-        self.files = {
-            split: [(path, label) for label, paths in enumerate(classes) for path in paths]
-            for split, classes in files.items()
-        }
+        if settings.labels is None:
+            found = read_layout(self.root, settings.layout)
+        else:
+            found = read_labels(self.root, settings.labels)
+        self.how, self.left_out = found.how, found.left_out
+        paths = [path for files in found.files.values() for path, _ in files]
+        self.headers, self.unreadable = read_headers(paths, progress)
+        if settings.skip_unreadable:
+            # Decoded whole: what only training would find must be left out before it begins.
+            self.digests, damaged = decode_files(list(self.headers), progress)
+            self.unreadable |= damaged
+        elif self.unreadable:
+            raise unreadable_error(self.unreadable)
+        self._take(found)
+        self._cut_missing_splits()
         # Shuffling reaches some gigabytes far: the classes must not come one after another.
-        self.files["train"].sort(key=lambda example: _stable_order(example[0], self.root))
-        self._check_files()
+        for files in self.files.values():
+            files.sort(key=lambda example: _stable_order(example[0], self.root))
+
+    def _take(self, found: Layout) -> None:
+        """Keep the readable files; a class that none is left of is left out."""
+        readable = {
+            split: [(path, label) for path, label in files if path not in self.unreadable]
+            for split, files in found.files.items()
+        }
+        left = sorted({label for _, label in readable.get("train", [])})
+        for label in set(range(len(found.class_names))) - set(left):
+            self.left_out[f"class {found.class_names[label]}, without a readable image"] += 1
+        self.class_names = [found.class_names[label] for label in left]
+        if len(left) < 2:
+            raise DataError(
+                f"dataset folder {str(self.root)!r} must hold at least two classes of readable "
+                f"images. Received: {len(left)} ({', '.join(self.class_names) or 'none'})"
+            )
+        number = {label: place for place, label in enumerate(left)}
+        self.files = {
+            split: [(path, number[label]) for path, label in files if label in number]
+            for split, files in readable.items()
+        }
+        if self.unreadable:
+            self.left_out["unreadable files"] += len(self.unreadable)
+
+    def _cut_missing_splits(self) -> None:
+        """Cut every tenth image of a class from the training images; one at least, of two."""
+        self.cut = [split for split in ("test", "validation") if not self.files.get(split)]
+        of_class: dict[int, list] = {label: [] for label in range(len(self.class_names))}
+        for example in sorted(self.files["train"], key=lambda e: _stable_order(e[0], self.root)):
+            of_class[example[1]].append(example)
+        for split in self.cut:
+            self.files[split] = []
+            for label, examples in of_class.items():
+                count = max(1, len(examples) // 10) if len(examples) > 1 else 0
+                self.files[split] += examples[:count]
+                of_class[label] = examples[count:]
+        self.files["train"] = [example for examples in of_class.values() for example in examples]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of images of each split."""
+        return {split: len(self.files[split]) for split in SPLITS}
+
+    def labels(self, split: str) -> np.ndarray:
+        """Return the labels of a split."""
+        return np.array([label for _, label in self.files[split]], np.int64)
+
+    @property
+    def image_sizes(self) -> set[tuple[int, int]]:
+        """``(height, width)`` of the images, each once."""
+        return {(self.headers[path].height, self.headers[path].width) for path in self.paths()}
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether no image has colours."""
+        return all(self.headers[path].grey for path in self.paths())
+
+    def paths(self) -> Iterable[Path]:
+        """Return the files of all splits."""
+        return (path for split in SPLITS for path, _ in self.files[split])
 
     def listing(self) -> str:
         """Return the name, size and class of every file, which differ when the folder does."""
         rows = (
-            f"{split} {label} {path.relative_to(self.root)} {path.stat().st_size}"
+            f"{split} {label} {os.path.relpath(path, self.root)} {self.headers[path].bytes}"
             for split, files in sorted(self.files.items())
             for path, label in files
         )
         return "\n".join(rows)
 
-    def _class_files(self, folder: Path) -> list[list[Path]]:
-        classes = []
-        for name in self.class_names:
-            paths = (folder / name).rglob("*") if (folder / name).is_dir() else []
-            images = [path for path in paths if _is_image(path, folder)]
-            if not images:
-                raise DataError(f"class folder {str(folder / name)!r} holds no images")
-            classes.append(sorted(images, key=lambda path: _stable_order(path, folder)))
-        return classes
+    def summary(self) -> list[str]:
+        """Return lines that say how the folder was read, and what was left out and why."""
+        sizes = ", ".join(f"{self.sizes[split]:,} {split}" for split in SPLITS)
+        cut = f" (cut from train: {' and '.join(sorted(self.cut))})" if self.cut else ""
+        lines = [f"{self.how}: {len(self.class_names):,} classes; {sizes}{cut}"]
+        if self.left_out:
+            reasons = ", ".join(f"{why}: {count:,}" for why, count in self.left_out.most_common())
+            lines.append(f"left out: {reasons}")
+        return lines
 
-    def _complete(self, files: dict[str, list[list[Path]]]) -> None:
-        for split in ("test", "validation"):
-            if split in files:
-                continue
-            files[split] = []
-            for label, paths in enumerate(files["train"]):
-                count = max(1, len(paths) // 10)
-                if len(paths) - count < 1:
-                    raise DataError(
-                        f"class {self.class_names[label]!r} of {str(self.root)!r} has too few "
-                        "images to train, validate and test on: at least three are needed"
-                    )
-                files[split].append(paths[:count])
-                files["train"][label] = paths[count:]
+    def originals(self, split: str):
+        """Return a split as a `tf.data.Dataset` of ((path, EXIF orientation), int64 label).
 
-    def _check_files(self) -> None:
-        for examples in self.files.values():
-            for path, _ in examples:
-                with path.open("rb") as file:
-                    head = file.read(8)
-                if not head.startswith(_SIGNATURES):
-                    raise DataError(f"{str(path)!r} is not a JPEG, PNG, BMP or GIF image")
-
-    def dataset(self, split: str, size: int):
-        """Return a split as a `tf.data.Dataset` of (uint8 image, int64 label).
-
-        Each image is cropped to its central square and resized to `size` x `size`.
+        `decode_original` makes an image of the first.
         """
         import tensorflow as tf
 
-        def decode(data, label):
-            image = tf.io.decode_image(data, channels=3, expand_animations=False)
-            return square(image, size), label
-
-        files = self.files_dataset(split)
-        return files.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-
-    def files_dataset(self, split: str):
-        """Return a split as a `tf.data.Dataset` of (bytes of the file, int64 label)."""
-        import tensorflow as tf
-
         paths = [str(path) for path, _ in self.files[split]]
-        labels = tf.constant([label for _, label in self.files[split]], tf.int64)
-        return tf.data.Dataset.from_tensor_slices((paths, labels)).map(
-            lambda path, label: (tf.io.read_file(path), label),
-            num_parallel_calls=tf.data.AUTOTUNE,
+        turns = np.array(
+            [self.headers[path].orientation for path, _ in self.files[split]], np.int32
         )
+        return tf.data.Dataset.from_tensor_slices(((paths, turns), self.labels(split)))
+
+    def undecodable(self) -> DataError | None:
+        """Decode every file; return the error that names those that cannot be."""
+        _, bad = decode_files(list(self.paths()))
+        return unreadable_error(bad) if bad else None
 
 
-def square(image, size: int):
-    """Crop an image to its central square, resize it to `size` x `size`, return it as uint8."""
+def decode_original(decoder: Decoder, original):
+    """Return the image of a path and its orientation, of any size, in a graph."""
     import tensorflow as tf
 
-    shape = tf.shape(image)
-    side = tf.minimum(shape[0], shape[1])
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    image = image[top : top + side, left : left + side]
-    image = tf.image.resize(image, (size, size), antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+    path, orientation = original
+    return decoder.decode(tf.io.read_file(path), orientation)
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def read_headers(
+    paths: list[Path], progress: Callable[[int, int], None] | None = None
+) -> tuple[dict[Path, Header], dict[Path, str]]:
+    """Read the headers of files.
+
+    Args:
+        paths: The files.
+        progress: Called with the numbers of files read and of all.
+
+    Returns:
+        The headers by path, and for the files that cannot be read the reasons.
+
+    Example:
+        >>> headers, unreadable = read_headers([Path("a.jpg")])
+    """
+    return _sorted_out(read_header, paths, progress)
 
 
-def _is_split(path: Path) -> bool:
-    return path.name.lower() in _SPLIT_NAMES and bool(_subfolders(path))
+def decode_files(
+    paths: list[Path], progress: Callable[[int, int], None] | None = None
+) -> tuple[dict[Path, bytes], dict[Path, str]]:
+    """Decode files whole.
+
+    Args:
+        paths: The files.
+        progress: Called with the numbers of files decoded and of all.
+
+    Returns:
+        A hash of the pixels by path, and for the files that cannot be decoded the reasons.
+
+    Example:
+        >>> decode_files([Path("half.jpg")])[1]
+        {PosixPath('half.jpg'): 'image file is truncated (12 bytes not processed)'}
+    """
+    return _sorted_out(lambda path: pixel_digest(path.read_bytes()), paths, progress)
 
 
-def _is_image(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in _EXTENSIONS and not hidden and path.is_file()
+def pixel_digest(data: bytes) -> bytes:
+    """Return a hash of an image's pixels: equal images of two formats have the same.
+
+    Raises:
+        UnreadableImage: It cannot be decoded.
+    """
+    pixels = decode_pixels(data, 3)
+    return hashlib.blake2b(pixels.tobytes() + repr(pixels.shape).encode(), digest_size=16).digest()
+
+
+def _sorted_out(function, paths, progress):
+    """Return the results of a function of each path, and the reasons where it fails."""
+
+    def attempt(path):
+        try:
+            return path, function(path), None
+        except UnreadableImage as error:
+            return path, None, str(error)
+        except OSError as error:
+            return path, None, error.strerror or str(error)
+
+    good, bad = {}, {}
+    with ThreadPool(_THREADS) as pool:
+        for done, (path, result, reason) in enumerate(pool.imap(attempt, paths, chunksize=16), 1):
+            if reason is None:
+                good[path] = result
+            else:
+                bad[path] = reason
+            if progress is not None and (done % 64 == 0 or done == len(paths)):
+                progress(done, len(paths))
+    return good, bad
+
+
+def unreadable_error(unreadable: dict[Path, str]) -> DataError:
+    """Return the error that names files that cannot be decoded: the first 20, and how many."""
+    named = "; ".join(
+        f"{str(path)!r} ({reason})" for path, reason in list(unreadable.items())[:_SHOWN]
+    )
+    more = f"; and {len(unreadable) - _SHOWN:,} more" if len(unreadable) > _SHOWN else ""
+    files = "image file" if len(unreadable) == 1 else "image files"
+    return DataError(
+        f"{len(unreadable):,} {files} cannot be decoded (--skip-unreadable leaves them out): "
+        f"{named}{more}"
+    )
 
 
 def _stable_order(path: Path, root: Path) -> tuple[bytes, str]:
     """Order by a hash of the name; images of one name in several folders, by where they lie."""
-    return hashlib.sha256(os.fsencode(path.name)).digest(), path.relative_to(root).as_posix()
+    place = os.path.relpath(path, root).replace(os.sep, "/")
+    return hashlib.sha256(os.fsencode(path.name)).digest(), place

@@ -14,14 +14,42 @@ import numpy as np
 
 from keras_resnets.data.augmentation import Augmentation
 from keras_resnets.data.augmenting import Augmenter
-from keras_resnets.data.batches import evaluation_batches, training_batches
+from keras_resnets.data.batches import CACHE_BYTES, evaluation_batches, training_batches
 from keras_resnets.errors import ConfigError, DataError
 from keras_resnets.models.config import NetworkConfig
 
-__all__ = ["ImageData", "first_line"]
+__all__ = ["ImageData", "Originals", "first_line"]
 
 _DEFAULT = Augmentation()
 _NOTHING = Augmentation(crop="none", flip=False)
+
+_SAMPLE = 4096
+"""Images that stand for a data set that does not fit in memory: its channels' means vary by about
+one in 255 between such samples."""
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The images of a data set before they are decoded.
+
+    Attributes:
+        read: Function from a split's name to a `tf.data.Dataset` of (original, int64 label).
+        decode: Function from an original to a uint8 image of any size, in a graph.
+        fit: Function from such an image to one of the data set's shape.
+        resized: Whether images come in other sizes than the data set's: some augmentations then
+            cut from them.
+        bytes: Memory of an original; None to measure some.
+    """
+
+    read: Callable
+    decode: Callable
+    fit: Callable
+    resized: bool
+    bytes: int | None = None
+
+    def decoded(self, original):
+        """Return an original as an image of the data set's shape, in a graph."""
+        return self.fit(self.decode(original))
 
 
 @dataclass(frozen=True)
@@ -37,9 +65,12 @@ class ImageData:
         read: Function from a split's name to a `tf.data.Dataset` of (uint8 image, int64 label).
         describe: Function from a split's name and an image's position to words for messages.
         source: What the images are taken from, for `fingerprint`: a version, or names and sizes.
-        read_full: Like `read`, but of (bytes of the image file, int64 label): the originals of
-            images that come in many sizes, which some augmentations cut from. None where there are
-            none.
+        originals: The images before they are decoded, None where there are none.
+        read_labels: Function from a split's name to its labels, where they are known without
+            reading the images.
+        find_unreadable: Function that returns the error naming all images that cannot be decoded,
+            or None.
+        notes: Lines that say how the images were found, and what was left out.
     """
 
     name: str
@@ -50,7 +81,10 @@ class ImageData:
     read: Callable
     describe: Callable[[str, int], str] = "{} image {}".format
     source: str = ""
-    read_full: Callable | None = None
+    originals: Originals | None = None
+    read_labels: Callable[[str], np.ndarray] | None = None
+    find_unreadable: Callable[[], DataError | None] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         for split, size in self.sizes.items():
@@ -116,11 +150,12 @@ class ImageData:
             >>> batches = data.training_batches(128, 0, augmentation=Augmentation(mixup=0.2))
         """
         augmenter = self.augmenter(augmentation, seed, one_hot=one_hot, size=size)
-        dataset = (self.read_full if augmenter.encoded else self.read)("train")
+        originals = augmenter.decode is not None
+        dataset = (self.originals.read if originals else self.read)("train")
         return training_batches(
             dataset,
             size=self.sizes["train"],
-            image_bytes=_file_bytes(dataset) if augmenter.encoded else self._image_bytes,
+            image_bytes=self._original_bytes(dataset) if originals else self._image_bytes,
             batch_size=batch_size,
             seed=seed,
             augmenter=augmenter,
@@ -156,8 +191,27 @@ class ImageData:
             fill=self._fill(recipe) if pads and padding else None,
             classes=self.classes if one_hot or recipe.mixes else None,
             mirrored=coins.random(self.sizes["train"]) < 0.5,
-            encoded=recipe.cuts and self.read_full is not None,
+            decode=self._decode_for(recipe),
         )
+
+    def _decode_for(self, recipe: Augmentation) -> Callable | None:
+        """Return how training decodes originals; None where it takes images kept decoded."""
+        if self.originals is None:
+            return None
+        if recipe.cuts and self.originals.resized:
+            return self.originals.decode
+        # What does not fit in memory is shuffled before it is decoded: no wait for a full buffer.
+        return None if self._fits_in_memory("train") else self.originals.decoded
+
+    def _fits_in_memory(self, split: str) -> bool:
+        return self.sizes[split] * self._image_bytes <= CACHE_BYTES
+
+    def _original_bytes(self, dataset) -> int:
+        """Return about how large an original is: the mean of the first."""
+        if self.originals.bytes is not None:
+            return self.originals.bytes
+        sizes = [len(data) for data, _ in dataset.take(64).as_numpy_iterator()]
+        return max(1, sum(sizes) // len(sizes))
 
     def _fill(self, recipe: Augmentation) -> tuple[float, ...] | None:
         if recipe.pad_mode == "reflect":
@@ -183,6 +237,10 @@ class ImageData:
 
             return read_joined
 
+        def read_joined_labels(split):
+            parts = ("train", "validation") if split == "train" else (split,)
+            return np.concatenate([self.read_labels(part) for part in parts])
+
         def describe(split, position):
             if split == "train" and position >= self.sizes["train"]:
                 return self.describe("validation", position - self.sizes["train"])
@@ -192,7 +250,9 @@ class ImageData:
             self,
             sizes=self.sizes | {"train": self.sizes["train"] + self.sizes["validation"]},
             read=joined(self.read),
-            read_full=self.read_full and joined(self.read_full),
+            originals=self.originals
+            and dataclasses.replace(self.originals, read=joined(self.originals.read)),
+            read_labels=self.read_labels and read_joined_labels,
             describe=describe,
         )
 
@@ -236,14 +296,42 @@ class ImageData:
         try:
             yield from dataset.batch(512).as_numpy_iterator()
         except tf.errors.InvalidArgumentError as error:
-            position = 0
-            with contextlib.suppress(tf.errors.InvalidArgumentError):
-                for _ in dataset:
-                    position += 1
-            raise DataError(
-                f"{self.describe(split, position)} of data set {self.name!r} cannot be decoded: "
-                f"{first_line(error)}"
-            ) from error
+            raise self.decoding_error(split, error) from error
+
+    def decoding_error(self, split: str, error: Exception) -> DataError:
+        """Return the error that names the images that cannot be decoded.
+
+        Args:
+            split: Where the decoding failed.
+            error: What TensorFlow raised.
+        """
+        import tensorflow as tf
+
+        found = None if self.find_unreadable is None else self.find_unreadable()
+        if found is not None:
+            return found
+        position = 0
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            for _ in self.read(split):
+                position += 1
+        return DataError(
+            f"{self.describe(split, position)} of data set {self.name!r} cannot be decoded: "
+            f"{first_line(error)}"
+        )
+
+    def class_counts(self, split: str) -> np.ndarray:
+        """Return how many images each class has in a split, ``(classes,)``.
+
+        Example:
+            >>> load_data("cifar10").class_counts("test")[0]
+            1000
+        """
+        if self.read_labels is not None:
+            labels = self.read_labels(split)
+        else:
+            read = self.read if self.originals is None else self.originals.read
+            labels = np.fromiter(read(split).map(lambda _, y: y).as_numpy_iterator(), np.int64)
+        return np.bincount(labels, minlength=self.classes)
 
     def adapt(self, config: NetworkConfig) -> NetworkConfig:
         """Return `config` for these images: their shape, classes and channel statistics.
@@ -263,27 +351,27 @@ class ImageData:
         """Mean and standard deviation of each channel over the training images.
 
         Computed by one pass over the data, which decodes the other splits too: an image that cannot
-        be decoded shows before hours of training. A constant channel gets standard deviation 1.
+        be decoded shows before hours of training. Where the images do not fit in memory, the first
+        4,096 training images stand for all: data sets are stored in a random order. A constant
+        channel gets standard deviation 1.
 
         Raises:
-            DataError: An image of any split cannot be decoded.
+            DataError: An image that was decoded cannot be.
         """
-        for split in ("validation", "test"):
-            for _ in self._decoded(split, self.sizes[split]):
-                pass
+        count = self.sizes["train"]
+        if self._fits_in_memory("train"):
+            for split in ("validation", "test"):
+                for _ in self._decoded(split, self.sizes[split]):
+                    pass
+        else:
+            count = min(count, _SAMPLE)
         total = np.zeros((2, self.image_shape[2]))
-        for images, _ in self._decoded("train", self.sizes["train"]):
+        for images, _ in self._decoded("train", count):
             values = images.astype(np.float64)
             total += values.sum((0, 1, 2)), (values**2).sum((0, 1, 2))
-        mean, square_mean = total / (self.sizes["train"] * np.prod(self.image_shape[:2]))
+        mean, square_mean = total / (count * np.prod(self.image_shape[:2]))
         std = np.sqrt(np.maximum(square_mean - mean**2, 0)).round(4)
         return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
-
-
-def _file_bytes(dataset) -> int:
-    """Return about how large a file of a data set is: the mean of the first."""
-    sizes = [len(data) for data, _ in dataset.take(64).as_numpy_iterator()]
-    return max(1, sum(sizes) // len(sizes))
 
 
 def first_line(error: Exception) -> str:

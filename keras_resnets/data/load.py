@@ -8,62 +8,175 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnets.data.folder import FolderSource, square
-from keras_resnets.data.images import ImageData
+from keras_resnets.data.decoding import Decoder, in_channels
+from keras_resnets.data.folder import FolderSource, decode_original
+from keras_resnets.data.images import ImageData, Originals
 from keras_resnets.data.options import check_dataset
-from keras_resnets.data.prepared import DIGITS, open_builder, prepare
+from keras_resnets.data.prepared import open_builder, prepare
+from keras_resnets.data.settings import DIGITS, DataSettings
+from keras_resnets.data.sizes import choose_size, pixels
 from keras_resnets.errors import DataError
 
-__all__ = ["ImageData", "load_data"]
+__all__ = ["ImageData", "from_folder", "load_data"]
 
-DEFAULT_IMAGE_SIZE = 64
-"""Side in pixels of images that come in many sizes, unless the caller says otherwise."""
+_PATH_BYTES = 256
+"""Memory of a file's path and orientation."""
+
+_LOOKED_AT = 64
+"""Images of a TensorFlow Datasets set whose size stands for all, where they come in many."""
 
 
 def load_data(
     name: str | os.PathLike = DIGITS,
     data_dir: str | os.PathLike | None = None,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     flip: bool | None = None,
+    *,
+    channels: int | None = None,
+    fit: str = "crop",
+    background: str = "white",
+    layout: str = "auto",
+    labels: str | os.PathLike | None = None,
+    skip_unreadable: bool = False,
     download: bool = True,
+    network_size: tuple[int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     print_fn: Callable[[str], None] = print,
 ) -> ImageData:
     """Open a data set; TensorFlow Datasets prepares it on first use.
 
     Args:
         name: A TensorFlow Datasets name (``"cifar10"``), or the path of a folder of images in class
-            folders (``"./photos"``).
+            folders (``"./photos"``), which may lie in split folders.
         data_dir: Where TensorFlow Datasets keeps its data; by default ``TFDS_DATA_DIR`` or
             ``~/tensorflow_datasets``.
-        image_size: Side in pixels to resize to. By default images keep their size; those that come
-            in many sizes are resized to 64.
+        image_size: Side in pixels, or ``(height, width)``, to bring images to. By default images
+            that all have one size keep it, and others come in `network_size`, or in 64 x 64.
         flip: Whether training may mirror images. By default it may, unless every class is named by
             a single character or a number (digits, letters, traffic signs).
+        channels: 1 for grey images, 3 for colours; by default what the images have.
+        fit: What becomes of images of another shape: ``"crop"`` cuts their centre out, ``"pad"``
+            adds borders, ``"stretch"`` distorts.
+        background: Colour behind transparent images and of borders: ``"white"``, ``"black"``,
+            ``"gray"`` or ``"#rrggbb"``.
+        layout: How a folder is read: by its names (``"auto"``), every folder as a class
+            (``"classes"``), or only split folders (``"splits"``).
+        labels: A CSV file of ``file,label[,split]`` for a folder's images.
+        skip_unreadable: Whether files that cannot be decoded are left out; they are errors
+            otherwise.
         download: Whether a data set that is not prepared may be downloaded.
+        network_size: ``(height, width)`` that the network was made for: the size of images that
+            come in many, or in a larger one.
+        progress: Called with the numbers of a folder's files looked at and of all.
         print_fn: Called with what is downloaded, how large it is, and where to.
 
     Returns:
         The data set. A missing validation or test split is cut from the training images.
 
     Raises:
-        DataError: The data set is unknown (the nearest names are given), is not for image
-            classification, would have to be downloaded and must not be; or `data_dir` does not
-            exist or holds other things than data of TensorFlow Datasets.
+        DataError: The data set is unknown (the nearest names are given), a folder cannot be read
+            as classes or holds unreadable images, it is not for image classification, or
+            would have to be downloaded and must not be; or `data_dir` does not exist or holds other
+            things than data of TensorFlow Datasets.
         RunError: It cannot be prepared: no connection, no space.
 
     Example:
         >>> load_data().image_shape
         (8, 8, 1)
     """
-    if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
-        raise DataError(
-            f"`image_size` must be a positive integer. Received: image_size={image_size}"
-        )
     check_dataset(name, data_dir, download)
     name = os.path.expanduser(name)
-    if Path(name).is_dir():
-        return _from_folder(FolderSource(name), image_size, flip)
-    return _from_tfds(name, data_dir, image_size, flip, download, print_fn)
+    settings = DataSettings(
+        dataset=name,
+        data_dir=data_dir,
+        image_size=image_size,
+        flip=flip,
+        channels=channels,
+        fit=fit,
+        background=background,
+        layout=layout,
+        labels=None if labels is None else os.fspath(labels),
+        skip_unreadable=skip_unreadable,
+        download=download,
+    )
+    if Path(settings.dataset).is_dir():
+        return from_folder(FolderSource(settings, progress), settings, network_size)
+    if settings.labels is not None:
+        raise DataError(
+            "`labels` goes with a folder of images. "
+            f"Received: labels={settings.labels!r} for {settings.dataset!r}"
+        )
+    return _from_tfds(settings, network_size, print_fn)
+
+
+def from_folder(
+    source: FolderSource, settings: DataSettings, network_size: tuple[int, int] | None = None
+) -> ImageData:
+    """Return the data set of a folder that was read.
+
+    Args:
+        source: The folder.
+        settings: How its images are decoded and fitted.
+        network_size: As for `load_data`.
+
+    Example:
+        >>> from_folder(FolderSource(settings), settings).image_shape
+        (28, 28, 1)
+    """
+    channels = settings.channels or (1 if source.is_grey else 3)
+    size, why = _size(settings, source.image_sizes, network_size)
+    decoder = Decoder(channels, size, settings.fit, settings.background)
+    originals = Originals(
+        read=source.originals,
+        decode=lambda original: decode_original(decoder, original),
+        fit=decoder.fit,
+        resized=source.image_sizes != {size},
+        bytes=_PATH_BYTES,
+    )
+    return ImageData(
+        name=source.name,
+        image_shape=(*size, channels),
+        class_names=tuple(source.class_names),
+        sizes=source.sizes,
+        flip=_may_flip(settings.flip, source.class_names),
+        read=_decoded(originals),
+        describe=lambda split, position: repr(str(source.files[split][position][0])),
+        source=_identified(source.listing(), settings),
+        originals=originals,
+        read_labels=source.labels,
+        find_unreadable=source.undecodable,
+        notes=(*source.summary(), _size_note(size, channels, why)),
+    )
+
+
+def _decoded(originals: Originals) -> Callable:
+    """Return a function that reads a split's images, decoded and fitted."""
+    import tensorflow as tf
+
+    def read(split):
+        return originals.read(split).map(
+            lambda original, label: (originals.decoded(original), label),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    return read
+
+
+def _identified(source: str, settings: DataSettings) -> str:
+    """Return what the images are taken from, with what changes them."""
+    changes = (settings.fit, settings.background)
+    return source if changes == ("crop", "white") else f"{source} {changes}"
+
+
+def _size(settings, sizes, network_size) -> tuple[tuple[int, int], str]:
+    given = settings.image_size
+    if given is None:
+        return choose_size(list(sizes), network_size)
+    return (given if isinstance(given, tuple) else (given, given)), "as asked for"
+
+
+def _size_note(size, channels, why) -> str:
+    return f"images of {pixels(size)} x {channels}: {why}"
 
 
 def _may_flip(flip: bool | None, class_names) -> bool:
@@ -72,59 +185,55 @@ def _may_flip(flip: bool | None, class_names) -> bool:
     return any(len(name) > 1 and not name.isdecimal() for name in class_names)
 
 
-def _from_folder(source: FolderSource, image_size: int | None, flip: bool | None) -> ImageData:
-    size = image_size or DEFAULT_IMAGE_SIZE
-    return ImageData(
-        name=source.name,
-        image_shape=(size, size, 3),
-        class_names=tuple(source.class_names),
-        sizes={split: len(files) for split, files in source.files.items()},
-        flip=_may_flip(flip, source.class_names),
-        read=lambda split: source.dataset(split, size),
-        describe=lambda split, position: repr(str(source.files[split][position][0])),
-        source=source.listing(),
-        read_full=source.files_dataset,
-    )
-
-
-def _from_tfds(name, data_dir, image_size, flip, download, print_fn) -> ImageData:
+def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
     import tensorflow_datasets as tfds
 
-    builder = open_builder(name, data_dir)
+    name = settings.dataset
+    place = settings.data_dir
+    builder = open_builder(name, place)
     image_key, label_key = _supervised_keys(tfds, name, builder.info)  # before a long download
-    builder = prepare(builder, name, data_dir, download=download, print_fn=print_fn)
+    builder = prepare(builder, name, place, download=settings.download, print_fn=print_fn)
     label = builder.info.features[label_key]
-    shape = builder.info.features[image_key].shape
-    if image_size is None and None in shape[:2]:
-        image_size = DEFAULT_IMAGE_SIZE
-    if image_size is not None:
-        shape = (image_size, image_size, shape[2])
+    feature = builder.info.features[image_key]
     splits = _three_splits(name, builder.info.splits)
-    varying = None in builder.info.features[image_key].shape[:2]
 
-    def read(split):
-        examples = builder.as_dataset(split=splits[split], shuffle_files=False)
-        return examples.map(lambda x: (_image(x[image_key], image_size), x[label_key]))
+    def examples(split, **kwargs):
+        return builder.as_dataset(split=splits[split], shuffle_files=False, **kwargs)
 
-    def read_full(split):
+    *found, depth = feature.shape
+    sizes = {tuple(found)}
+    if None in found:
+        some = examples("train").take(_LOOKED_AT).as_numpy_iterator()
+        sizes = {example[image_key].shape[:2] for example in some}
+    size, why = _size(settings, sizes, network_size)
+    channels = settings.channels or (1 if depth == 1 else 3)
+    decoder = Decoder(channels, size, settings.fit, settings.background)
+
+    def read_originals(split):
         decoders = {image_key: tfds.decode.SkipDecoding()}
-        examples = builder.as_dataset(split=splits[split], decoders=decoders, shuffle_files=False)
-        return examples.map(lambda x: (x[image_key], x[label_key]))
+        return examples(split, decoders=decoders).map(lambda x: (x[image_key], x[label_key]))
 
+    def fit(image):
+        image = in_channels(image, channels)
+        return image if tuple(found) == size else decoder.fit(image)
+
+    originals = Originals(
+        read=read_originals,
+        decode=lambda data: in_channels(feature.decode_example(data), channels),
+        fit=fit,
+        resized=sizes != {size},
+    )
     return ImageData(
         name=name,
-        image_shape=tuple(shape),
+        image_shape=(*size, channels),
         class_names=tuple(label.names),
         sizes={split: builder.info.splits[part].num_examples for split, part in splits.items()},
-        flip=_may_flip(flip, label.names),
-        read=read,
-        source=builder.info.full_name,
-        read_full=read_full if varying else None,
+        flip=_may_flip(settings.flip, label.names),
+        read=lambda split: examples(split).map(lambda x: (fit(x[image_key]), x[label_key])),
+        source=_identified(builder.info.full_name, settings),
+        originals=originals,
+        notes=() if tuple(found) == size else (_size_note(size, channels, why),),
     )
-
-
-def _image(image, image_size):
-    return image if image_size is None else square(image, image_size)
 
 
 def _supervised_keys(tfds, name, info) -> tuple[str, str]:

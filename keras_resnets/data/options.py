@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.data import prepared
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import DataError, nearest
-from keras_resnets.models.checks import is_int
 
-__all__ = ["NOT_RESULTS", "check_data", "check_dataset", "known_shape", "unknown_name"]
+__all__ = [
+    "NOT_RESULTS",
+    "check_data",
+    "check_dataset",
+    "image_sides",
+    "known_shape",
+    "unknown_name",
+]
 
 NOT_RESULTS = ("data_dir", "download")
 """Arguments of `load_data` that change where the images come from, not which they are."""
@@ -56,11 +63,9 @@ def check_data(data: Mapping[str, Any]) -> None:
     """Check the arguments of `load_data`, given as a mapping, as `check_dataset` does.
 
     Raises:
-        DataError: As for `check_dataset`, or the size of the images is not a positive integer.
+        DataError: As for `check_dataset` and `DataSettings`.
     """
-    size = data.get("image_size")
-    if size is not None and not is_int(size):
-        raise DataError(f"`image_size` must be a positive integer. Received: image_size={size!r}")
+    DataSettings.from_arguments(**data)
     check_dataset(data["name"], data.get("data_dir"), data.get("download", True))
 
 
@@ -70,20 +75,22 @@ def unknown_name(name: str, registered: Iterable[str] = ()) -> DataError:
     return DataError(f"no data set is named {name!r}, and no folder has this path{near}")
 
 
-def known_shape(
-    name: str | os.PathLike, image_size: int | None = None
-) -> tuple[tuple[int, int, int], int] | None:
+def known_shape(settings: DataSettings) -> tuple[tuple[int, int, int], int] | None:
     """Return the shape of a data set's images and its number of classes, where they are known.
 
     Args:
-        name: As for `load_data`.
-        image_size: Side in pixels to resize to.
+        settings: The data set.
 
     Example:
-        >>> known_shape("keras_resnets_digits")
+        >>> known_shape(DataSettings())
         ((8, 8, 1), 10)
     """
-    if name != prepared.DIGITS:
+    if settings.dataset != prepared.DIGITS:
         return None
-    side = image_size or 8
-    return (side, side, 1), 10
+    return (*image_sides(settings, 8), settings.channels or 1), 10
+
+
+def image_sides(settings: DataSettings, default: int) -> tuple[int, int]:
+    """Return the height and width that images are brought to, or the default for both."""
+    size = settings.image_size or default
+    return size if isinstance(size, tuple) else (size, size)

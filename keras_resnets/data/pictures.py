@@ -45,7 +45,7 @@ def augmented_versions(
     import tensorflow as tf
 
     augmenter = data.augmenter(augmentation, seed, one_hot=True)
-    read = data.read_full if augmenter.encoded else data.read
+    read = data.read if augmenter.decode is None else data.originals.read
     chosen = tf.constant(places, tf.int64)
     order = read("train").take(max(places) + 1).enumerate()
     order = order.filter(lambda place, _: tf.reduce_any(place == chosen))

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_resnets.data.settings import DIGITS
 from keras_resnets.errors import DataError, RunError
 from keras_resnets.verbosity import Printer
 
@@ -32,9 +33,6 @@ __all__ = [
     "open_builder",
     "prepare",
 ]
-
-DIGITS = "keras_resnets_digits"
-"""The embedded data set, which is prepared without a download."""
 
 _LIBRARY = "tensorflow_datasets"
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnets.data.decoding import Decoder
+from keras_resnets.data.formats import UnreadableImage
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 from keras_resnets.evaluation import names as sources
-from keras_resnets.evaluation.photos import find_photos, read_photo
+from keras_resnets.evaluation.photos import find_photos
 from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
@@ -33,7 +36,10 @@ def run_predict(
     output: str | Path | None = None,
     sheet: str | Path | None = None,
     class_names: Sequence[str] | None = None,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    fit: str | None = None,
+    background: str | None = None,
+    skip_unreadable: bool = False,
     batch_size: int = 64,
     print_fn: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
@@ -41,8 +47,8 @@ def run_predict(
 ) -> list[dict[str, Any]]:
     """Ask a model of any format what is in some image files.
 
-    Images are cropped to the central square and resized to the model's size, as those of a folder
-    that a model is trained on.
+    Images are decoded and brought to the model's size as those of the folder that it was trained
+    on.
 
     Args:
         path: A ``.keras``, ``.tflite`` or ``.onnx`` file or a SavedModel folder.
@@ -52,8 +58,12 @@ def run_predict(
         sheet: A ``.png`` file to draw the first 64 images into, with what they are taken for.
         class_names: The classes' names; by default those in ``summary.json`` beside the model, or
             numbers.
-        image_size: Side in pixels, for a model that takes any size; by default that of its
-            training, where ``summary.json`` says it.
+        image_size: Side in pixels or ``(height, width)``, for a model that takes any size; by
+            default that of its training, where ``summary.json`` says it.
+        fit: ``"crop"``, ``"pad"`` or ``"stretch"``, as for `load_data`; by default that of its
+            training, or ``"crop"``.
+        background: Colour behind transparent images; by default that of its training, or white.
+        skip_unreadable: Whether files that cannot be decoded are left out; errors otherwise.
         batch_size: Images at once.
         print_fn: Called with lines on what is written.
         progress: Called with the numbers of images done and of all after every batch.
@@ -74,16 +84,27 @@ def run_predict(
     """
     print_fn = Printer(print_fn, verbose)
     check(is_int(batch_size), "batch_size", "a positive integer", batch_size)
-    photos = check_request(path, files, top=top, output=output, sheet=sheet, image_size=image_size)
+    photos, left_out = check_request(
+        path,
+        files,
+        top=top,
+        output=output,
+        sheet=sheet,
+        image_size=image_size,
+        skip_unreadable=skip_unreadable,
+    )
     if class_names is None:
         class_names = sources.class_names(path)
     _check_names(class_names, path)
     model = open_model(path)
     _check_count(class_names, model.classes, path)
-    size = _photo_size(model, image_size)
+    decoder = _decoder(model, image_size, fit, background)
     keep = 0 if sheet is None else MOST_DRAWN
+    if left_out:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
+        print_fn(f"left out: {reasons}")
     with print_fn.counting("images") as bar:
-        probabilities, shown = _ask(model, photos, size, batch_size, keep, progress or bar)
+        probabilities, shown = _ask(model, photos, decoder, batch_size, keep, progress or bar)
     _check_count(class_names, probabilities.shape[1], path)
     names = class_names or [str(number) for number in range(probabilities.shape[1])]
     rows = [
@@ -108,22 +129,25 @@ def check_request(
     top: int = 5,
     output: str | Path | None = None,
     sheet: str | Path | None = None,
-    image_size: int | None = None,
-) -> list[Path]:
-    """Return the images that `run_predict` is asked about; the arguments are the same.
+    image_size: int | tuple[int, int] | None = None,
+    skip_unreadable: bool = False,
+) -> tuple[list[Path], dict[str, int]]:
+    """Return the images that `run_predict` is asked about, and how many were left out and why.
+
+    The arguments are those of `run_predict`.
 
     Raises:
         InputError: An argument is illegal, or a file is missing or not a model or an image by its
             first bytes.
     """
     check(is_int(top), "top", "a positive integer", top)
-    check(image_size is None or is_int(image_size), "image_size", "a positive integer", image_size)
+    DataSettings(image_size=image_size)
     check_model_file(path)
     if output is not None:
         check_file(output, "output", (".csv", ".json"))
     if sheet is not None:
         check_file(sheet, "sheet", (".png",))
-    return find_photos(files)
+    return find_photos(files, skip_unreadable)
 
 
 def _check_names(class_names, path) -> None:
@@ -144,39 +168,57 @@ def _check_count(class_names, classes: int | None, path) -> None:
         )
 
 
-def _photo_size(model: Runnable, image_size: int | None) -> int:
-    height, width = model.input_shape[1:3]
-    if height is None and width is None:
-        trained = sources.training_summary(model.path).get("data", {})
-        size = image_size or trained.get("image_size")
-        if size is None:
+def _decoder(model: Runnable, image_size, fit, background) -> Decoder:
+    """Return how images are made what the model takes, as in its training where nothing is said."""
+    trained = DataSettings.from_arguments(
+        **sources.training_summary(model.path).get("data", {"name": ""})
+    )
+    settings = DataSettings(
+        image_size=image_size,
+        fit=fit or trained.fit,
+        background=background or trained.background,
+    )
+    size = _photo_size(model, settings.image_size, trained.image_size)
+    return Decoder(model.input_shape[3], size, settings.fit, settings.background)
+
+
+def _photo_size(model: Runnable, image_size, trained) -> tuple[int, int]:
+    own = model.input_shape[1:3]
+    size = image_size if isinstance(image_size, tuple | None) else (image_size, image_size)
+    if None not in own:
+        if size not in (None, own):
             raise InputError(
-                f"{str(model.path)!r} takes images of any size: give `image_size`, that of the "
-                "images it was trained on"
+                f"`image_size` must be the model's, {own[0]} x {own[1]}. "
+                f"Received: image_size={image_size}"
             )
-        return size
-    if height != width:
+        return own
+    size = size or trained
+    if size is None:
         raise InputError(
-            f"`MODEL` must take square images. Received: a model for {height} x {width}"
+            f"{str(model.path)!r} takes images of any size: give `image_size`, that of the images "
+            "it was trained on"
         )
-    if image_size not in (None, height):
-        raise InputError(
-            f"`image_size` must be the model's, {height}. Received: image_size={image_size}"
-        )
-    return height
+    return size if isinstance(size, tuple) else (size, size)
 
 
-def _ask(model, photos, size, batch_size, keep, progress) -> tuple[np.ndarray, list]:
+def _ask(model, photos, decoder: Decoder, batch_size, keep, progress) -> tuple[np.ndarray, list]:
     """Return the probabilities for all photos, and the first photos as the model saw them."""
     scores, shown = Scores(model.resolution), []
     for start in range(0, len(photos), batch_size):
         some = photos[start : start + batch_size]
-        images = np.stack([read_photo(photo, size, model.input_shape[3]) for photo in some])
+        images = np.stack([_read(photo, decoder) for photo in some])
         scores.add([(1.0, model(images))])
         shown.extend(images[: keep - len(shown)])
         if progress is not None:
             progress(start + len(some), len(photos))
     return scores.probabilities(), shown
+
+
+def _read(photo: Path, decoder: Decoder) -> np.ndarray:
+    try:
+        return decoder.read(photo)
+    except UnreadableImage as error:
+        raise InputError(f"image {str(photo)!r} cannot be decoded: {error}") from error
 
 
 def _prediction(photo: Path, probabilities, names, top, known) -> dict[str, Any]:

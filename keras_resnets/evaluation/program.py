@@ -154,7 +154,9 @@ def _pyramid(images, data: dict[str, Any], plan: CropPlan) -> list:
         return [images]
     have = images.image_shape[:2]
     return [
-        images if have == (side, side) else load_data(**{**data, "image_size": side})
+        images
+        if have == (side, side)
+        else load_data(**{**data, "image_size": side, "channels": images.image_shape[2]})
         for side in plan.sides
     ]
 

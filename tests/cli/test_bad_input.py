@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from keras_resnets.data.prepared import known_names
 
@@ -97,7 +98,7 @@ AT_ONCE = [
         "'mnist' is not prepared in 'empty'.* at most 11.6 MB, which --no-download .* forbids",
     ),
     ("show-data --dataset cifar10 --data-dir empty --no-download", "at most 170.1 MB"),
-    ("predict whole.keras file --classes-from cifar11", "'file' is not a JPEG"),
+    ("predict whole.keras file --classes-from cifar11", "1 image file cannot be decoded.*'file'"),
     ("predict whole.keras photo.png --classes-from cifar11", "no data set is named 'cifar11'"),
     ("predict whole.keras photo.png --classes-from empty.txt", "'empty.txt' names no classes"),
     ("predict whole.keras photo.png --classes-from twice.txt", "not repeat a name.*'cat' twice"),
@@ -191,7 +192,7 @@ def home(tmp_path_factory, image_folder):
     (home / "full").mkdir()
     (home / "full" / "thesis.txt").write_text("not a run")
     image_folder(home / "one", {"cats": 3})
-    (home / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    Image.new("RGB", (8, 8)).save(home / "photo.png")
     (home / "empty.txt").write_text("\n")
     (home / "twice.txt").write_text("cat\ndog\ncat\n")
     _write_models(home)

@@ -585,7 +585,7 @@ def test_repeats_need_not_divide_the_batch():
 
 def test_repeats_come_to_all_images_of_a_set_that_no_buffer_holds(monkeypatch):
     monkeypatch.setattr(batches_of, "_SHUFFLE_BYTES", 100)
-    monkeypatch.setattr(batches_of, "_CACHE_BYTES", 10)
+    monkeypatch.setattr(batches_of, "CACHE_BYTES", 10)
     augmentation = Augmentation(crop="none", flip=False, repeats=3)
     data = in_memory(_images(60, (2, 2, 3)))
     batches = data.training_batches(6, 0, augmentation=augmentation)

@@ -103,7 +103,10 @@ def test_it_is_prepared_once(tfds_dir, digits):
     from keras_resnets.data import load_data
 
     def records():
-        return {p: p.stat().st_mtime_ns for p in Path(tfds_dir).rglob("*tfrecord*")}
+        return {
+            p: p.stat().st_mtime_ns
+            for p in Path(tfds_dir).glob("keras_resnets_digits/**/*tfrecord*")
+        }
 
     before = records()
     assert len(before) == 3

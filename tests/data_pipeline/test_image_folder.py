@@ -45,7 +45,7 @@ def test_a_folder_without_splits_is_split_by_class(photos):
     data = load_data(photos)
     assert data.name == "photos"
     assert data.class_names == ("cats", "dogs")
-    assert data.image_shape == (64, 64, 3)
+    assert data.image_shape == (12, 10, 3)
     assert data.sizes == {"train": 16, "test": 2, "validation": 2}
     assert data.flip is True
     for split, each in (("train", 8), ("validation", 1), ("test", 1)):
@@ -98,12 +98,6 @@ def test_split_folders_are_used(train, validation, test, tmp_path):
         assert _values(data, "test") == [30, 31, 32, 130, 131, 132]
 
 
-def test_a_class_may_be_named_like_a_split(tmp_path):
-    for name in ("test", "train"):
-        write_class(tmp_path / name, 4)
-    assert load_data(tmp_path).class_names == ("test", "train")
-
-
 def test_nested_images_count_and_hidden_ones_and_others_do_not(photos):
     write_image(photos / "cats" / "2024" / "may" / "a.jpg")
     write_image(photos / "cats" / "2025" / "A.PNG")
@@ -126,25 +120,27 @@ def test_one_name_in_many_folders_is_still_a_fixed_order(tmp_path):
         write_image(tmp_path / "cats" / f"{(7 * index) % 20:02d}" / "image.png", value=index)
     write_class(tmp_path / "dogs", 3)
     from keras_resnets.data.folder import FolderSource
+    from keras_resnets.data.settings import DataSettings
 
-    files = FolderSource(tmp_path).files
+    files = FolderSource(DataSettings(dataset=tmp_path)).files
     cats = [str(path) for split in ("test", "validation", "train") for path, _ in files[split][:]]
     cats = [path for path in cats if "cats" in path]
     assert cats == sorted(cats)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".JPG"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_every_image_format_is_read_as_three_channels(suffix, mode, tmp_path):
+def test_grey_folders_keep_one_channel_unless_asked(mode, tmp_path):
     for name, value in (("cats", 30), ("dogs", 200)):
         for index in range(3):
-            write_image(tmp_path / name / f"{index}{suffix}", value=value, mode=mode)
-    data = load_data(tmp_path, image_size=4)
-    for split in data.sizes:
-        images, labels = data.images(split)
-        assert images.shape == (2, 4, 4, 3)
-        expected = np.where(labels == 0, 30, 200)[:, None, None, None]
-        assert abs(images.astype(int) - expected).max() <= 2
+            write_image(tmp_path / name / f"{index}.png", value=value, mode=mode)
+    for given, channels in ((None, 1 if mode == "L" else 3), (1, 1), (3, 3)):
+        data = load_data(tmp_path, image_size=4, channels=given)
+        assert data.image_shape == (4, 4, channels)
+        for split in data.sizes:
+            images, labels = data.images(split)
+            assert images.shape == (2, 4, 4, channels)
+            expected = np.where(labels == 0, 30, 200)[:, None, None, None]
+            assert abs(images.astype(int) - expected).max() <= 2
 
 
 def test_images_are_cropped_to_their_central_square_and_resized(tmp_path):
@@ -192,7 +188,7 @@ def _class_of_others(root):
 
 
 def _too_few(root):
-    _one_class(root)
+    write_class(root / "cats", 2)
     write_class(root / "dogs", 2)
 
 
@@ -214,25 +210,18 @@ def _no_train(root):
             write_class(root / split / name, 3)
 
 
-def _class_missing_in_test(root):
-    for name in ("cats", "dogs"):
-        write_class(root / "train" / name, 5)
-    write_class(root / "test" / "cats", 5)
-
-
 @pytest.mark.parametrize(
     ("make", "parts"),
     [
         (lambda root: None, ["at least two class folders", "0 (none)"]),
         (_no_classes, ["at least two class folders", "0 (none)"]),
         (_one_class, ["at least two class folders", "1 (cats)"]),
-        (_empty_class, ["photos/dogs' holds no images"]),
-        (_class_of_others, ["photos/dogs' holds no images"]),
-        (_too_few, ["class 'dogs'", "at least three are needed"]),
-        (_text_as_image, ["photos/cats/bad.png' is not a JPEG, PNG, BMP or GIF image"]),
-        (_empty_file, ["photos/cats/bad.jpg' is not a JPEG"]),
-        (_no_train, ["no 'train' folder", "Received: test, val"]),
-        (_class_missing_in_test, ["test/dogs' holds no images"]),
+        (_empty_class, ["Received: 1 (cats)", "empty: dogs"]),
+        (_class_of_others, ["Received: 1 (cats)", "empty: dogs"]),
+        (_too_few, ["has too few images: its validation split is empty"]),
+        (_text_as_image, ["photos/cats/bad.png' (not an image of a known format)"]),
+        (_empty_file, ["photos/cats/bad.jpg' (empty file)"]),
+        (_no_train, ["no train folder", "Received: test, val"]),
     ],
 )
 def test_an_unusable_folder_is_refused(make, parts, tmp_path):
@@ -245,23 +234,42 @@ def test_an_unusable_folder_is_refused(make, parts, tmp_path):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
-@pytest.mark.parametrize("kind", ["png", "jpg", "bmp"])
-def test_a_damaged_image_is_named_before_training(split, kind, tmp_path):
-    """Its first bytes look well: only decoding can tell."""
-    from keras_resnets import ResNetConfig
-
+@pytest.fixture
+def damaged(tmp_path):
+    """A folder with an image in each split whose middle is damaged: only decoding can tell."""
+    bad = []
     for part in ("train", "validation", "test"):
         for name in ("cats", "dogs"):
             write_class(tmp_path / part / name, 3)
-    bad = write_image(tmp_path / split / "dogs" / f"bad.{kind}", size=(40, 40))
-    bad.write_bytes(bad.read_bytes()[: bad.stat().st_size // 3])
-    data = load_data(tmp_path)
-    for use in (lambda: data.adapt(ResNetConfig()), lambda: data.images(split)):
-        with pytest.raises(DataError, match="cannot be decoded") as caught:
+        bad.append(write_image(tmp_path / part / "dogs" / "bad.png", size=(40, 40)))
+        content = bytearray(bad[-1].read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 50] = bytes(50)
+        bad[-1].write_bytes(bytes(content))
+    return tmp_path, bad
+
+
+def test_damage_inside_is_named_before_training(damaged):
+    from keras_resnets import ResNetConfig
+
+    folder, bad = damaged
+    data = load_data(folder)
+    uses = [lambda: data.adapt(ResNetConfig())]
+    uses += [lambda split=split: data.images(split) for split in data.sizes]
+    for use in uses:
+        with pytest.raises(DataError, match="3 image files cannot be decoded") as caught:
             use()
-        assert repr(str(bad)) in str(caught.value)
+        assert all(repr(str(path)) in str(caught.value) for path in bad)
         assert "\n" not in str(caught.value)
+
+
+def test_damage_inside_is_left_out_where_that_is_asked_for(damaged):
+    folder, _ = damaged
+    data = load_data(folder, skip_unreadable=True)
+    assert data.sizes == {"train": 6, "validation": 6, "test": 6}
+    assert "left out: unreadable files: 3" in data.notes
+    for split in data.sizes:
+        data.images(split)
 
 
 def test_the_fingerprint_follows_the_images(photos):

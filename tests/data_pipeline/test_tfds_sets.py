@@ -232,7 +232,9 @@ def test_nearest_names_are_given_once(digits):
 
 @pytest.mark.parametrize("size", [0, -3, 2.5, "8"])
 def test_an_illegal_image_size_is_refused(size):
-    with pytest.raises(DataError, match=r"`image_size` must be a positive integer\. Received"):
+    with pytest.raises(
+        DataError, match=r"`image_size` must be a positive integer or \(height, width\)\. Rec"
+    ):
         load_data("tiny_colour", image_size=size)
 
 
@@ -251,11 +253,11 @@ def test_a_failed_preparation_leaves_nothing_that_looks_prepared():
 
 def test_augmentation_cuts_from_originals_that_differ_in_size():
     data = load_data("tiny_varying", image_size=8)
-    originals = list(data.read_full("train"))
+    originals = list(data.originals.read("train"))
     assert len({tf.io.decode_image(image).shape[:2] for image, _ in originals}) > 10
     assert [int(label) for _, label in originals] == list(data.images("train")[1])
     augmentation = Augmentation(crop="random_resized")
     batches = data.without_validation().training_batches(40, 0, augmentation=augmentation)
     images, _ = next(batches.as_numpy_iterator())
     assert images.shape == (40, 8, 8, 3)
-    assert load_data("tiny_colour").read_full is None
+    assert load_data("tiny_colour").augmenter(augmentation).decode is None
