@@ -12,6 +12,7 @@ import wrapt
 
 from keras_resnets._version import __version__
 from keras_resnets.models.constructor_table import NAMES as _CONSTRUCTORS
+from keras_resnets.tensorflow_logs import quiet_start as _quiet_start
 
 _MODELS = [
     "ChainConfig",
@@ -36,6 +37,8 @@ __all__ = [
     "inference_function",
     *_MODELS,
 ]
+
+_quiet_start()  # before anything imports TensorFlow
 
 # The search lies beside this folder in a checkout and inside it once installed (see setup.py).
 _CHECKOUT = Path(__file__).resolve().parent.parent

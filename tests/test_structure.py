@@ -23,7 +23,19 @@ LAYERS = (
     "tuning",
 )
 """From the top: each imports only itself and those before it."""
-ABOVE_ALL = ("axes", "errors", "files", "fonts", "run_folder", "schema", "words", "_version")
+ABOVE_ALL = (
+    "axes",
+    "errors",
+    "files",
+    "fonts",
+    "outputs",
+    "run_folder",
+    "schema",
+    "tensorflow_logs",
+    "verbosity",
+    "words",
+    "_version",
+)
 
 MAY = {
     # The one exception of the design: the command imports the search when it is asked to run it.

@@ -27,8 +27,8 @@ from keras_resnets.models.network import Network
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.results import accuracy, write_history, write_model
+from keras_resnets.tuning.checks import check_search
 from keras_resnets.tuning.journal import Journal, ranked
-from keras_resnets.tuning.length import search_length
 from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
 from keras_resnets.tuning.settings import SearchSettings
@@ -36,6 +36,7 @@ from keras_resnets.tuning.space import Budget
 from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
 from keras_resnets.tuning.winner import keep_winner, kept_winner, winner_checkpoint
 from keras_resnets.tuning.worker import Worker
+from keras_resnets.verbosity import Printer
 from keras_resnets.words import count, wrap
 
 __all__ = ["SearchResult", "search"]
@@ -65,6 +66,8 @@ def search(
     settings: SearchSettings | None = None,
     run_dir: str | Path = "runs/search",
     print_fn: Callable[[str], None] = print,
+    *,
+    verbose: int = 1,
 ) -> SearchResult:
     """Search depth and width, train the winner, export it, and prove that the exports agree.
 
@@ -77,6 +80,7 @@ def search(
         settings: What to search and how long; `SearchSettings()` by default.
         run_dir: The run folder.
         print_fn: Called with every line of progress.
+        verbose: 0 for no lines at all.
 
     Returns:
         The folder and the summary.
@@ -91,11 +95,12 @@ def search(
         >>> result = search(SearchSettings(dataset="cifar10", max_macs=20_000_000), "runs/cifar")
         >>> result.summary["winner"]["test_accuracy"]
     """
+    print_fn = Printer(print_fn, verbose)
     settings = settings or SearchSettings()
-    folder = RunFolder(run_dir, "search", settings.to_dict(), search_length(settings))
+    folder = check_search(settings, run_dir)
     execution = execution_for(settings)
     _keep_off_gpu()
-    data = load_data(**settings.data)
+    data = load_data(**settings.data, print_fn=print_fn)
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     folder.pin("data set", data.fingerprint)

@@ -180,19 +180,30 @@ class SearchSpace:
         Raises:
             ConfigError: None is; the message says what the cheapest would cost.
         """
-        # Free of cost, but not every base can have one.
-        survival = {"final_survival": min(self.final_survivals)}
-        costs = [
-            (values, complexity(self.config(values | survival, base)))
-            for values in self.structures()
-        ]
+        costs = self._costs(base)
         fitting = [values for values, cost in costs if budget.excess(cost) is None]
         if not fitting:
-            params = min(cost.trainable_params for _, cost in costs)
-            macs = min(cost.macs for _, cost in costs)
+            params, macs = self.cheapest(base)
             raise ConfigError(
                 f"no candidate is within the budget (max_params={budget.max_params}, "
                 f"max_macs={budget.max_macs}): the smallest has {params:,} parameters, the "
                 f"cheapest {macs:,} multiply-adds"
             )
         return fitting
+
+    def cheapest(self, base: ResNetConfig) -> tuple[int, int]:
+        """Return the parameters of the smallest candidate, and the multiply-adds of the cheapest.
+
+        Example:
+            >>> SearchSpace().cheapest(ResNetConfig(input_shape=(8, 8, 1), classes=10))
+        """
+        costs = [cost for _, cost in self._costs(base)]
+        return min(c.trainable_params for c in costs), min(c.macs for c in costs)
+
+    def _costs(self, base: ResNetConfig) -> list[tuple[dict[str, Any], Complexity]]:
+        # Free of cost, but not every base can have one.
+        survival = {"final_survival": min(self.final_survivals)}
+        return [
+            (values, complexity(self.config(values | survival, base)))
+            for values in self.structures()
+        ]

@@ -5,6 +5,7 @@ Nothing heavy is imported until a command runs, so that ``--help`` answers at on
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -21,6 +22,7 @@ from keras_resnets.cli.searching import search
 from keras_resnets.cli.showing import show_data
 from keras_resnets.cli.training import recipes, train
 from keras_resnets.errors import InputError, RunError, nearest
+from keras_resnets.tensorflow_logs import loud_start
 
 __all__ = ["cli", "main"]
 
@@ -54,8 +56,10 @@ def cli(context, verbose):
     """Search, train, describe and export residual networks."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-    elif not verbose:
-        _silence_libraries()
+    elif verbose:
+        loud_start()
+    else:
+        context.with_resource(_silenced_libraries())
 
 
 _COMMANDS = (
@@ -75,23 +79,44 @@ for _command in _COMMANDS:
     cli.add_command(_command)
 
 
-def _silence_libraries() -> None:
+@contextlib.contextmanager
+def _silenced_libraries():
     """Keep TensorFlow's messages off the terminal; ours, and Python's errors, stay.
 
-    TensorFlow writes to file descriptor 2 before its own log level counts.
+    TensorFlow writes to file descriptor 2 before its own log level counts, and threads of its own
+    do so later.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    disabled, shown = logging.root.manager.disable, sys.stderr
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        stack.callback(logging.disable, disabled)
+        terminal = _spare_stderr()
+        if terminal is not None:
+            stack.callback(_restore_stderr, terminal, shown)
+        yield
+
+
+def _spare_stderr() -> int | None:
+    """Point file descriptor 2 nowhere and Python's stderr at where it pointed."""
     try:
         terminal = os.dup(2)
     except OSError:
-        return  # started without a standard error: there is nothing to keep clean
+        return None  # started without a standard error: there is nothing to keep clean
     sys.stderr.flush()
-    sys.stderr = os.fdopen(terminal, "w", buffering=1)
+    sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+    return terminal
+
+
+def _restore_stderr(terminal: int, shown) -> None:
+    sys.stderr.close()
+    sys.stderr = shown
+    os.dup2(terminal, 2)
+    os.close(terminal)
 
 
 def main(args: list[str] | None = None) -> None:

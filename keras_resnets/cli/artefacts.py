@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from keras_resnets.cli.options import model_and_data
-from keras_resnets.errors import InputError
+from keras_resnets.cli.completion import complete_datasets
+from keras_resnets.cli.options import model_and_data, place_options, quiet_option
 
 __all__ = ["convert", "export"]
 
@@ -22,14 +20,26 @@ __all__ = ["convert", "export"]
     help="Format, may be repeated.  [default: both]",
 )
 @click.option("-o", "--output", type=click.Path(), help="Folder.  [default: the model's own]")
-@click.option("--dataset", help="Images to verify on.  [default: those it was trained on]")
-@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
-def export(model, formats, output, dataset, data_dir):
+@click.option(
+    "--dataset",
+    shell_complete=complete_datasets,
+    help="Images to verify on.  [default: those it was trained on]",
+)
+@place_options
+@quiet_option
+def export(model, formats, output, dataset, data_dir, download, verbose):
     """Export MODEL, a .keras file, and verify each export on real images."""
-    path, data = model_and_data(model, dataset, data_dir)
+    path, data = model_and_data(model, dataset, data_dir, download)
     from keras_resnets.export.program import run_export
 
-    run_export(path, formats or ("saved_model", "tflite"), output or path.parent, data, click.echo)
+    run_export(
+        path,
+        formats or ("saved_model", "tflite"),
+        output or path.parent,
+        data,
+        click.echo,
+        verbose=verbose,
+    )
 
 
 @click.command()
@@ -47,16 +57,19 @@ def export(model, formats, output, dataset, data_dir):
     is_flag=True,
     help="With --to residual: measure the branches' statistics on training images.",
 )
-@click.option("--dataset", help="Images to compare on.  [default: those it was trained on]")
-@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
-def convert(model, to, output, recalibrate, dataset, data_dir):
+@click.option(
+    "--dataset",
+    shell_complete=complete_datasets,
+    help="Images to compare on.  [default: those it was trained on]",
+)
+@place_options
+@quiet_option
+def convert(model, to, output, recalibrate, dataset, data_dir, download, verbose):
     """Convert MODEL, a .keras file, to a network of the same function.
 
     Prints parameters and multiply-adds before and after, and how the two compare on real images.
     """
-    path, data = model_and_data(model, dataset, data_dir)
-    if Path(output).suffix != ".keras":  # before TensorFlow, which is slow
-        raise InputError(f"`--output` must end in .keras. Received: {output}")
+    path, data = model_and_data(model, dataset, data_dir, download)
     from keras_resnets.surgery.program import run_convert
 
-    run_convert(path, to, output, data, click.echo, recalibrate=recalibrate)
+    run_convert(path, to, output, data, click.echo, recalibrate=recalibrate, verbose=verbose)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 
 import click
 
-from keras_resnets.cli.options import model_and_data
+from keras_resnets.cli.completion import complete_datasets
+from keras_resnets.cli.options import model_and_data, place_options, quiet_option
 from keras_resnets.words import count
 
 __all__ = ["evaluate", "predict"]
@@ -19,8 +18,12 @@ _MOST_PHOTOS = 50
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.option("--dataset", help="Name or folder.  [default: what the model was trained on]")
-@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+@click.option(
+    "--dataset",
+    shell_complete=complete_datasets,
+    help="Name or folder.  [default: what the model was trained on]",
+)
+@place_options
 @click.option(
     "--split",
     default="test",
@@ -53,20 +56,20 @@ _MOST_PHOTOS = 50
     "-o", "--output", type=click.Path(), help="Folder for the numbers, the tables and the pictures."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def evaluate(model, dataset, data_dir, output, as_json, **options):
+@quiet_option
+def evaluate(model, dataset, data_dir, download, output, as_json, verbose, **options):
     """Measure MODEL on a data set.
 
     MODEL is a .keras, .tflite or .onnx file or a SavedModel folder. Accuracy, per-class table,
     calibration.
     """
-    path, data = model_and_data(model, dataset, data_dir, any_format=True)
+    path, data = model_and_data(model, dataset, data_dir, download, any_format=True)
     from keras_resnets.evaluation.program import run_evaluate
 
-    print_fn = _nothing if as_json else click.echo
-    with _bar() as progress:
-        result = run_evaluate(
-            path, data, output=output, print_fn=print_fn, progress=progress, **options
-        )
+    verbose = 0 if as_json else verbose
+    result = run_evaluate(
+        path, data, output=output, print_fn=click.echo, verbose=verbose, **options
+    )
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
@@ -86,53 +89,36 @@ def evaluate(model, dataset, data_dir, output, as_json, **options):
 @click.option("--sheet", type=click.Path(), help="Also draw images and answers into this PNG.")
 @click.option(
     "--classes-from",
+    shell_complete=complete_datasets,
     help="Class names: a text file, a folder or a data set.  [default: those of the training]",
 )
-@click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data.")
+@place_options
 @click.option(
     "--image-size", type=click.IntRange(1), help="Side in pixels, if the model takes any."
 )
 @click.option("-o", "--output", type=click.Path(), help="Also write a .csv or .json file.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def predict(model, images, classes_from, data_dir, as_json, **options):
+@quiet_option
+def predict(model, images, classes_from, data_dir, download, as_json, verbose, **options):
     """Ask MODEL what is in image files.
 
     MODEL is a .keras, .tflite or .onnx file or a SavedModel folder; an IMAGE may be a folder of
     images.
     """
     from keras_resnets.evaluation.names import class_names
-    from keras_resnets.evaluation.prediction import run_predict
-    from keras_resnets.evaluation.runtimes import format_of
+    from keras_resnets.evaluation.prediction import check_request, run_predict
+    from keras_resnets.verbosity import Printer
 
-    format_of(model)
-    names = None if classes_from is None else class_names(model, classes_from, data_dir)
-    print_fn = _nothing if as_json else click.echo
-    with _bar() as progress:
-        rows = run_predict(
-            model, images, class_names=names, print_fn=print_fn, progress=progress, **options
-        )
+    print_fn = Printer(click.echo, 0 if as_json else verbose)
+    check_request(model, images, **options)
+    names = None
+    if classes_from is not None:
+        names = class_names(model, classes_from, data_dir, download, print_fn)
+    rows = run_predict(model, images, class_names=names, print_fn=print_fn, **options)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
         _print_predictions(rows)
-
-
-def _nothing(line: str) -> None:
-    pass
-
-
-@contextlib.contextmanager
-def _bar():
-    """Give a function to report progress to; the bar shows on a terminal only."""
-    if not sys.stdout.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), "images", TimeRemainingColumn(), "left")
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _table(*headings, texts=1, title=None):

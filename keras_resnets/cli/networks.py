@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from keras_resnets.cli.completion import complete_models
 from keras_resnets.cli.options import Shape, deliver, table, thousands
 from keras_resnets.errors import InputError, nearest
 
@@ -14,7 +15,7 @@ __all__ = ["describe", "list_"]
 
 
 @click.command("list")
-@click.argument("pattern", default="*")
+@click.argument("pattern", default="*", shell_complete=complete_models)
 @click.option(
     "--sort",
     default="name",
@@ -25,9 +26,8 @@ __all__ = ["describe", "list_"]
 @click.option(
     "--format",
     "form",
-    default="table",
-    show_default=True,
     type=click.Choice(["table", "csv", "json"]),
+    help="[default: table]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", type=click.Path(), help="Write into this file instead.")
@@ -40,6 +40,8 @@ def list_(pattern, sort, form, as_json, output):
     from keras_resnets.files import csv_text
     from keras_resnets.models.catalog import list_models
 
+    if as_json and form not in (None, "json"):
+        raise InputError(f"`--json` and `--format {form}` contradict each other: give one of them")
     names = list_models(pattern)
     if not names:
         raise InputError(f"no model fits {pattern!r}{nearest(pattern.strip('*'), list_models())}")
@@ -67,7 +69,7 @@ def _models_table(rows) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_models)
 @click.option("--input-shape", type=Shape(), help="Image shape.  [default: the paper's]")
 @click.option("--classes", type=click.IntRange(1), help="Number of classes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the configuration as JSON.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from keras_resnets.cli.completion import complete_datasets
 from keras_resnets.errors import InputError
 from keras_resnets.words import thousands
 
@@ -18,6 +19,8 @@ __all__ = [
     "dataset_options",
     "deliver",
     "model_and_data",
+    "place_options",
+    "quiet_option",
     "slug",
     "table",
     "thousands",
@@ -52,20 +55,40 @@ class Shape(click.ParamType):
         return tuple(int(part) for part in match.groups())
 
 
+_PLACE_OPTIONS = (
+    click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data."),
+    click.option(
+        "--download/--no-download",
+        default=True,
+        help="Download a data set that is not there.  [default: yes]",
+    ),
+)
+
 _DATASET_OPTIONS = (
     click.option(
         "--dataset",
         default="keras_resnets_digits",
         show_default=True,
+        shell_complete=complete_datasets,
         help="TensorFlow Datasets name, or a folder of images in class folders.",
     ),
-    click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data."),
+    *_PLACE_OPTIONS,
     click.option(
         "--image-size",
         type=click.IntRange(1),
         help="Resize images to this many pixels.  [default: their own size, 64 if they differ]",
     ),
 )
+
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    "verbose",
+    is_flag=True,
+    callback=lambda context, param, value: 0 if value else 1,
+    help="Print no progress; errors alone, and what was asked for.",
+)
+"""Gives a command ``verbose``: 0 or 1."""
 
 _DATA_OPTIONS = (
     *_DATASET_OPTIONS,
@@ -99,6 +122,11 @@ _DATA_OPTIONS = (
 def data_options(function):
     """Give a command the options of the data, the device and the seed."""
     return _with_options(function, _DATA_OPTIONS)
+
+
+def place_options(function):
+    """Give a command the options of where data sets lie and whether they may be downloaded."""
+    return _with_options(function, _PLACE_OPTIONS)
 
 
 def dataset_options(function):
@@ -138,28 +166,27 @@ def check_output(output: str) -> Path:
     return path
 
 
-def model_and_data(model, dataset, data_dir, any_format=False) -> tuple[Path, dict]:
+def model_and_data(model, dataset, data_dir, download=True, any_format=False) -> tuple[Path, dict]:
     """Return a model's path, checked, and which images to try it on.
 
     Args:
         model: The path.
         dataset: What the user gave; None for what the model was trained on.
         data_dir: What the user gave.
+        download: What the user gave.
         any_format: Whether exported models will do too, or ``.keras`` files only.
 
     Raises:
-        InputError: There is no such model, or nothing says what it was trained on.
+        InputError: There is no such model, it is damaged, or nothing says what it was trained on.
     """
-    path = Path(model)
-    if any_format:
-        from keras_resnets.evaluation.runtimes import format_of
+    from keras_resnets.models.files import FORMATS, check_model_file
 
-        format_of(path)
-    elif not path.is_file() or path.suffix != ".keras":
-        raise InputError(f"`MODEL` must be an existing .keras file. Received: {model}")
+    path = Path(model)
+    check_model_file(path, tuple(FORMATS) if any_format else ("keras",))
     data = _training_data(path) if dataset is None else {"name": dataset}
     if data_dir is not None:
         data["data_dir"] = data_dir
+    data["download"] = download
     return path, data
 
 

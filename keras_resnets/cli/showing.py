@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from keras_resnets.cli.options import check_output, dataset_options
+from keras_resnets.cli.completion import complete_recipes, complete_settings
+from keras_resnets.cli.options import check_output, dataset_options, quiet_option
 from keras_resnets.errors import ConfigError, InputError
 from keras_resnets.words import wrap
 
@@ -17,12 +18,17 @@ _DPI = 100
 
 @click.command("show-data")
 @dataset_options
-@click.option("--recipe", help="Augment as this recipe does: a name, or a TOML file.")
+@click.option(
+    "--recipe",
+    shell_complete=complete_recipes,
+    help="Augment as this recipe does: a name, or a TOML file.",
+)
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
+    shell_complete=complete_settings,
     help="Change a setting of the augmentation: --set mixup=0.2 --set flip=false.",
 )
 @click.option("--images", default=6, show_default=True, type=click.IntRange(1, 100), help="Rows.")
@@ -41,29 +47,36 @@ _DPI = 100
     help="Fixes the augmentation.",
 )
 @click.option("-o", "--output", default="data.png", show_default=True, type=click.Path())
-def show_data(dataset, data_dir, image_size, recipe, changes, images, versions, seed, output):
+@quiet_option
+def show_data(recipe, changes, images, versions, seed, output, verbose, dataset, **data):
     """Draw training images and what augmentation makes of them.
 
     A row holds an image and its versions in the first epochs. Without --recipe and --set: shifted
     and mirrored, unless the classes are digits or letters.
     """
+    from keras_resnets.data.options import check_data
+    from keras_resnets.verbosity import Printer
+
     path = Path(output)
     if path.suffix != ".png":
         raise InputError(f"`--output` must end in .png. Received: {output}")
     check_output(output)
     augmentation = _augmentation(recipe, changes)
+    data["name"] = dataset
+    check_data(data)
     from keras_resnets.data.load import load_data  # after the checks: TensorFlow is slow
     from keras_resnets.data.pictures import draw_augmentation
     from keras_resnets.files import replacing
     from keras_resnets.fonts import missing_letters_note
 
-    data = load_data(dataset, data_dir, image_size)
-    figure = draw_augmentation(data, augmentation, images=images, versions=versions, seed=seed)
+    print_fn = Printer(click.echo, verbose)
+    pictures = load_data(**data, print_fn=print_fn)
+    figure = draw_augmentation(pictures, augmentation, images=images, versions=versions, seed=seed)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=_DPI)
-    click.echo(f"{output}")
-    if note := missing_letters_note(data.class_names):
-        click.echo(wrap(note))
+    print_fn(f"{output}")
+    if note := missing_letters_note(pictures.class_names):
+        print_fn(wrap(note))
 
 
 def _augmentation(recipe, changes):

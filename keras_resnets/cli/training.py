@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
-from keras_resnets.cli.options import data_options, deliver, slug, table
-from keras_resnets.errors import InputError
+from keras_resnets.cli.completion import (
+    complete_models,
+    complete_recipes,
+    complete_settings,
+)
+from keras_resnets.cli.options import data_options, deliver, quiet_option, slug, table
+from keras_resnets.cli.settings import recipe_changes
 
 __all__ = ["recipes", "train"]
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @data_options
 @click.option(
     "--recipe",
     default="quick",
     show_default=True,
+    shell_complete=complete_recipes,
     help="How to train: a name of `keras-resnets recipes`, or a TOML file.",
 )
 @click.option(
@@ -38,6 +43,7 @@ __all__ = ["recipes", "train"]
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
+    shell_complete=complete_settings,
     help="Change a setting of the recipe: --set mixup=0.2 --set schedule.kind=cosine.",
 )
 @click.option(
@@ -72,17 +78,36 @@ __all__ = ["recipes", "train"]
 )
 @click.option("--tensorboard", is_flag=True, help="Also write logs for TensorBoard.")
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
-def train(model, dataset, data_dir, image_size, flip, run_dir, profile, tensorboard, **options):
+@quiet_option
+def train(
+    model,
+    dataset,
+    data_dir,
+    download,
+    image_size,
+    flip,
+    run_dir,
+    profile,
+    tensorboard,
+    verbose,
+    **options,
+):
     """Train the network MODEL on a data set.
 
     Interrupted, the same command goes on where it was.
     """
-    from keras_resnets.models.catalog import model_config
+    from keras_resnets.training.checks import check_training
 
     settings = _settings(**options)
-    model_config(model)
-    data = {"name": dataset, "data_dir": data_dir, "image_size": image_size, "flip": flip}
+    data = {
+        "name": dataset,
+        "data_dir": data_dir,
+        "download": download,
+        "image_size": image_size,
+        "flip": flip,
+    }
     run_dir = run_dir or f"runs/train-{slug(model)}-{slug(dataset)}-seed{settings.seed}"
+    check_training(model, data, settings, run_dir)
     from keras_resnets.training.program import run_training  # after the checks: TensorFlow is slow
 
     run_training(
@@ -93,29 +118,24 @@ def train(model, dataset, data_dir, image_size, flip, run_dir, profile, tensorbo
         print_fn=click.echo,
         profile=profile,
         tensorboard=tensorboard,
+        verbose=verbose,
     )
 
 
 def _settings(recipe, changes, learning_rate, lr_rule, sync_bn, **options):
     """Return the settings of a training, from the command's options."""
     from keras_resnets.training.recipes import load_recipe
-    from keras_resnets.training.recipes.names import parse_settings
     from keras_resnets.training.settings import TrainingSettings
 
-    values = parse_settings(changes)
-    if learning_rate is not None:
-        values["optimizer.learning_rate"] = learning_rate
-    if lr_rule is not None:
-        values["optimizer.scaling"] = lr_rule
-    init = options["init"]
-    if init is not None and not (Path(init).is_file() and Path(init).suffix == ".keras"):
-        raise InputError(f"`--init` must be an existing .keras file. Received: {init}")
+    given = {"--lr": learning_rate, "--lr-rule": lr_rule}
+    given |= {"--epochs": options["epochs"], "--batch-size": options["batch_size"]}
+    values = recipe_changes(changes, given)
     recipe = load_recipe(recipe).set(**values)
     return TrainingSettings(recipe=recipe, sync_batch_norm=sync_bn, **options)
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_recipes)
 @click.option("--json", "as_json", is_flag=True, help="Print what the recipe comes to, as JSON.")
 @click.option("-o", "--output", type=click.Path(), help="Write into this file instead.")
 def recipes(name, as_json, output):

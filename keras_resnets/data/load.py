@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnets.data.decoding import Decoder, in_channels
-from keras_resnets.data.digits import DIGITS
 from keras_resnets.data.folder import FolderSource, decode_original
-from keras_resnets.data.images import ImageData, Originals, first_line
-from keras_resnets.data.settings import DataSettings
+from keras_resnets.data.images import ImageData, Originals
+from keras_resnets.data.options import check_dataset
+from keras_resnets.data.prepared import open_builder, prepare
+from keras_resnets.data.settings import DIGITS, DataSettings
 from keras_resnets.data.sizes import choose_size, pixels
-from keras_resnets.errors import DataError, RunError, nearest
+from keras_resnets.errors import DataError
 
 __all__ = ["ImageData", "from_folder", "load_data"]
 
@@ -43,6 +41,7 @@ def load_data(
     download: bool = True,
     network_size: tuple[int, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    print_fn: Callable[[str], None] = print,
 ) -> ImageData:
     """Open a data set; TensorFlow Datasets prepares it on first use.
 
@@ -69,22 +68,24 @@ def load_data(
         network_size: ``(height, width)`` that the network was made for: the size of images that
             come in many, or in a larger one.
         progress: Called with the numbers of a folder's files looked at and of all.
+        print_fn: Called with what is downloaded, how large it is, and where to.
 
     Returns:
         The data set. A missing validation or test split is cut from the training images.
 
     Raises:
         DataError: The data set is unknown (the nearest names are given), a folder cannot be read
-            as classes or holds unreadable images, or it is not for image classification.
+            as classes or holds unreadable images, it is not for image classification, or
+            would have to be downloaded and must not be; or `data_dir` does not exist or holds other
+            things than data of TensorFlow Datasets.
         RunError: It cannot be prepared: no connection, no space.
 
     Example:
         >>> load_data().image_shape
         (8, 8, 1)
     """
+    check_dataset(name, data_dir, download)
     name = os.path.expanduser(name)
-    if not name:
-        raise DataError(f"`name` must be a data set's name or a folder. Received: name={name!r}")
     settings = DataSettings(
         dataset=name,
         data_dir=data_dir,
@@ -100,14 +101,12 @@ def load_data(
     )
     if Path(settings.dataset).is_dir():
         return from_folder(FolderSource(settings, progress), settings, network_size)
-    if name.startswith((".", "/", "~")) or (os.sep in name and Path(name).parent.is_dir()):
-        raise DataError(f"dataset folder {name!r} does not exist")
     if settings.labels is not None:
         raise DataError(
             "`labels` goes with a folder of images. "
             f"Received: labels={settings.labels!r} for {settings.dataset!r}"
         )
-    return _from_tfds(settings, network_size)
+    return _from_tfds(settings, network_size, print_fn)
 
 
 def from_folder(
@@ -186,13 +185,14 @@ def _may_flip(flip: bool | None, class_names) -> bool:
     return any(len(name) > 1 and not name.isdecimal() for name in class_names)
 
 
-def _from_tfds(settings: DataSettings, network_size) -> ImageData:
+def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
     import tensorflow_datasets as tfds
 
     name = settings.dataset
-    builder = _builder(tfds, name, settings.data_dir)
+    place = settings.data_dir
+    builder = open_builder(name, place)
     image_key, label_key = _supervised_keys(tfds, name, builder.info)  # before a long download
-    _prepare(tfds, builder, name)
+    builder = prepare(builder, name, place, download=settings.download, print_fn=print_fn)
     label = builder.info.features[label_key]
     feature = builder.info.features[image_key]
     splits = _three_splits(name, builder.info.splits)
@@ -234,47 +234,6 @@ def _from_tfds(settings: DataSettings, network_size) -> ImageData:
         originals=originals,
         notes=() if tuple(found) == size else (_size_note(size, channels, why),),
     )
-
-
-def _builder(tfds, name, data_dir):
-    data_dir = None if data_dir is None else os.path.expanduser(data_dir)
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.registered.DatasetNotFoundError as error:
-        known = nearest(name, {*tfds.list_builders(), DIGITS})
-        raise DataError(
-            f"no data set is named {name!r}, and no folder has this path{known}"
-        ) from error
-    except Exception as error:  # whatever a version, a configuration or a missing package can raise
-        raise DataError(f"data set {name!r} cannot be opened: {first_line(error)}") from error
-
-
-def _prepare(tfds, builder, name) -> None:
-    if builder.data_path.exists():
-        return
-    try:
-        # Progress bars are for people who watch; the embedded data takes a moment.
-        watched = name != DIGITS and sys.stderr.isatty()
-        with contextlib.nullcontext() if watched else _quiet(tfds):
-            builder.download_and_prepare()
-    except Exception as error:  # whatever a download, an archive or a disk can raise
-        raise RunError(
-            f"data set {name!r} cannot be prepared in {str(builder.data_path)!r} (--data-dir says "
-            f"where a prepared copy lies): {first_line(error)}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _quiet(tfds):
-    """Prepare without progress bars."""
-    shown = tfds.core.utils.tqdm_utils._active  # there is a switch to turn, none to ask
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        if shown:
-            tfds.enable_progress_bar()
 
 
 def _supervised_keys(tfds, name, info) -> tuple[str, str]:

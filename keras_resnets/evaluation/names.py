@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_resnets.data.options import check_dataset
 from keras_resnets.errors import InputError
 
 __all__ = ["class_names", "training_summary"]
@@ -31,7 +33,11 @@ def training_summary(path: str | Path) -> dict[str, Any]:
 
 
 def class_names(
-    path: str | Path, source: str | Path | None = None, data_dir: str | Path | None = None
+    path: str | Path,
+    source: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    download: bool = True,
+    print_fn: Callable[[str], None] = print,
 ) -> list[str] | None:
     """Return the names of a model's classes, or None if nothing says them.
 
@@ -40,6 +46,8 @@ def class_names(
         source: What says the names instead: a text file with a name a line, a ``summary.json`` or
             the folder it lies in, a folder of class folders, or a TensorFlow Datasets name.
         data_dir: Where TensorFlow Datasets keeps its data.
+        download: As for `load_data`, like the next one.
+        print_fn: See there.
 
     Raises:
         InputError: `source` says no names.
@@ -58,9 +66,11 @@ def class_names(
         return _of_json(place)
     if place.is_file():
         return _of_text(place)
-    from keras_resnets.data.load import load_data
+    check_dataset(source, data_dir, download)
+    from keras_resnets.data.load import load_data  # after the check: TensorFlow is slow
 
-    return list(load_data(str(source), data_dir).class_names)
+    data = load_data(str(source), data_dir, download=download, print_fn=print_fn)
+    return list(data.class_names)
 
 
 def _of_json(path: Path) -> list[str]:

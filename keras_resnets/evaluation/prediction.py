@@ -13,16 +13,18 @@ from keras_resnets.data.formats import UnreadableImage
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 from keras_resnets.evaluation import names as sources
-from keras_resnets.evaluation.outputs import check_file
 from keras_resnets.evaluation.photos import find_photos
-from keras_resnets.evaluation.runtimes import Runnable, format_of, open_model
+from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
 from keras_resnets.fonts import missing_letters_note
 from keras_resnets.models.checks import check, is_int
+from keras_resnets.models.files import check_model_file
+from keras_resnets.outputs import check_file
+from keras_resnets.verbosity import Printer
 from keras_resnets.words import count, wrap
 
-__all__ = ["MOST_DRAWN", "run_predict"]
+__all__ = ["MOST_DRAWN", "check_request", "run_predict"]
 
 MOST_DRAWN = 64
 """Most images of a contact sheet."""
@@ -43,6 +45,7 @@ def run_predict(
     batch_size: int = 64,
     print_fn: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
+    verbose: int = 1,
 ) -> list[dict[str, Any]]:
     """Ask a model of any format what is in some image files.
 
@@ -66,6 +69,7 @@ def run_predict(
         batch_size: Images at once.
         print_fn: Called with lines on what is written.
         progress: Called with the numbers of images done and of all after every batch.
+        verbose: 0 for nothing, 1 for lines and, on a terminal, a bar, 2 for lines alone.
 
     Returns:
         For each image ``file``, ``true`` (the class whose name its folder has, or None) and
@@ -80,17 +84,20 @@ def run_predict(
         >>> run_predict("model.tflite", ["cat.png"])[0]["predictions"][0]
         {'label': 3, 'class': 'cat', 'probability': 0.93}
     """
-    for number, argument in ((top, "top"), (batch_size, "batch_size")):
-        check(is_int(number), argument, "a positive integer", number)
-    format_of(path)
-    if output is not None:
-        check_file(output, "output", (".csv", ".json"))
-    if sheet is not None:
-        check_file(sheet, "sheet", (".png",))
-    photos, left_out = find_photos(files, skip_unreadable)
+    print_fn = Printer(print_fn, verbose)
+    check(is_int(batch_size), "batch_size", "a positive integer", batch_size)
+    photos, left_out = check_request(
+        path,
+        files,
+        top=top,
+        output=output,
+        sheet=sheet,
+        image_size=image_size,
+        skip_unreadable=skip_unreadable,
+    )
     if class_names is None:
         class_names = sources.class_names(path)
-    _check_count(class_names, None, path)
+    _check_names(class_names, path)
     model = open_model(path)
     _check_count(class_names, model.classes, path)
     decoder = _decoder(model, image_size, fit, background)
@@ -98,7 +105,8 @@ def run_predict(
     if left_out:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
         print_fn(f"left out: {reasons}")
-    probabilities, shown = _ask(model, photos, decoder, batch_size, keep, progress)
+    with print_fn.counting("images") as bar:
+        probabilities, shown = _ask(model, photos, decoder, batch_size, keep, progress or bar)
     _check_count(class_names, probabilities.shape[1], path)
     names = class_names or [str(number) for number in range(probabilities.shape[1])]
     rows = [
@@ -117,16 +125,51 @@ def run_predict(
     return rows
 
 
-def _check_count(class_names, classes: int | None, path) -> None:
+def check_request(
+    path: str | Path,
+    files: Sequence[str | Path],
+    *,
+    top: int = 5,
+    output: str | Path | None = None,
+    sheet: str | Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    skip_unreadable: bool = False,
+) -> tuple[list[Path], dict[str, int]]:
+    """Return the images that `run_predict` is asked about, and how many were left out and why.
+
+    The arguments are those of `run_predict`.
+
+    Raises:
+        InputError: An argument is illegal, or a file is missing or not a model or an image by its
+            first bytes.
+    """
+    check(is_int(top), "top", "a positive integer", top)
+    DataSettings(image_size=image_size)
+    check_model_file(path)
+    if output is not None:
+        check_file(output, "output", (".csv", ".json"))
+    if sheet is not None:
+        check_file(sheet, "sheet", (".png",))
+    return find_photos(files, skip_unreadable)
+
+
+def _check_names(class_names, path) -> None:
+    """Check names before the model is read, by what was written beside it."""
     if class_names is None:
         return
-    if classes is not None and len(class_names) != classes:
+    repeated = sorted({name for name in class_names if list(class_names).count(name) > 1})
+    if repeated:
+        raise InputError(f"`class_names` must not repeat a name. Received: {repeated[0]!r} twice")
+    trained = sources.class_names(path)
+    _check_count(class_names, None if trained is None else len(trained), path)
+
+
+def _check_count(class_names, classes: int | None, path) -> None:
+    if None not in (class_names, classes) and len(class_names) != classes:
         raise InputError(
             f"{str(path)!r} knows {count(classes, 'class')}; "
             f"{count(len(class_names), 'name')} {'is' if len(class_names) == 1 else 'are'} given"
         )
-    if len(set(class_names)) != len(class_names):
-        raise InputError("`class_names` must not repeat a name")
 
 
 def _decoder(model: Runnable, image_size, fit, background) -> Decoder:

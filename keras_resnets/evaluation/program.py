@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnets.data.options import check_data
 from keras_resnets.errors import DataError, InputError
 from keras_resnets.evaluation import names as class_name_sources
 from keras_resnets.evaluation.crops import CROPS, CropPlan, plan_crops
 from keras_resnets.evaluation.metrics import Metrics, classification_metrics
-from keras_resnets.evaluation.outputs import check_folder
-from keras_resnets.evaluation.runtimes import Runnable, format_of, open_model
+from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
 from keras_resnets.fonts import missing_letters_note
 from keras_resnets.models.checks import check, check_choice, is_int
+from keras_resnets.models.files import check_model_file
+from keras_resnets.outputs import check_folder
+from keras_resnets.verbosity import Printer
 from keras_resnets.words import count, wrap
 
 __all__ = ["SPLITS", "run_evaluate"]
@@ -39,6 +42,7 @@ def run_evaluate(
     batch_size: int = 64,
     print_fn: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
+    verbose: int = 1,
 ) -> dict[str, Any]:
     """Measure a model of any format on a data set.
 
@@ -56,6 +60,7 @@ def run_evaluate(
         batch_size: Images at once.
         print_fn: Called with lines on what is done.
         progress: Called with the numbers of images done and of all after every batch.
+        verbose: 0 for nothing, 1 for lines and, on a terminal, a bar, 2 for lines alone.
 
     Returns:
         What ``evaluation.json`` holds: ``model``, ``format``, ``data``, ``split``, ``crops``,
@@ -72,13 +77,16 @@ def run_evaluate(
         model.tflite on cifar10, test: 10,000 images, one view an image
         0.9147
     """
+    print_fn = Printer(print_fn, verbose)
     check_choice("split", split, SPLITS)
     check_choice("crops", crops, CROPS)
     check(limit is None or is_int(limit), "limit", "None or a positive integer", limit)
     check(is_int(batch_size), "batch_size", "a positive integer", batch_size)
-    format_of(path)
+    check_model_file(path)
     if output is not None:
         check_folder(output, "output")
+    check_data(data)
+    data = {**data, "print_fn": print_fn}
     model = open_model(path)
     images = _images_for(model, data)
     _check_classes(model.classes, images, path)
@@ -87,7 +95,8 @@ def run_evaluate(
     print_fn(wrap(f"{path} on {images.name}, {split}: {count(total, 'image')}, {plan}"))
     began = time.perf_counter()
     batches = _batches(_pyramid(images, data, plan), split, total, batch_size)
-    scores, labels = _answers(model, plan, batches, images, total, progress)
+    with print_fn.counting("images") as bar:
+        scores, labels = _answers(model, plan, batches, images, total, progress or bar)
     seconds = time.perf_counter() - began
     metrics = classification_metrics(
         scores.probabilities(), labels, images.class_names, floor=scores.floor

@@ -10,15 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnets.errors import InputError
+from keras_resnets.models.files import FORMATS, check_model_file
 
-__all__ = ["FORMATS", "Runnable", "format_of", "open_model"]
-
-FORMATS = {
-    "keras": "a Keras model",
-    "saved_model": "a SavedModel",
-    "tflite": "a TFLite model",
-    "onnx": "an ONNX model",
-}
+__all__ = ["Runnable", "open_model"]
 
 PIECE = 64
 """Most images given at once to a model of an open batch size."""
@@ -104,28 +98,6 @@ class _Opened:
     resolution: float = 0.0
 
 
-def format_of(path: str | Path) -> str:
-    """Return a model's format by its name: a key of `FORMATS`.
-
-    Raises:
-        InputError: There is no such file, or it is of no known format.
-
-    Example:
-        >>> format_of("runs/first/model.tflite")
-        'tflite'
-    """
-    place = Path(path)
-    if place.is_dir() and (place / "saved_model.pb").is_file():
-        return "saved_model"
-    kind = place.suffix.removeprefix(".")
-    if place.is_file() and kind in FORMATS and kind != "saved_model":
-        return kind
-    raise InputError(
-        "`MODEL` must be an existing .keras, .tflite or .onnx file or a SavedModel folder. "
-        f"Received: {path}"
-    )
-
-
 def open_model(path: str | Path) -> Runnable:
     """Return a model that is ready to run, in the runtime of its format.
 
@@ -144,7 +116,7 @@ def open_model(path: str | Path) -> Runnable:
         >>> model(images).shape
         (276, 10)
     """
-    form = format_of(path)
+    form = check_model_file(path)
     try:
         opened = _OPENERS[form](Path(path))
     except InputError:
@@ -284,12 +256,8 @@ def _open_sides(details) -> tuple[int | None, ...]:
 
 
 def _onnx(path: Path) -> _Opened:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            f"{str(path)!r} needs ONNX Runtime to run: pip install keras-resnets[onnx]"
-        ) from error
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(

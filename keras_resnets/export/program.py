@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_resnets.data.fitting import images_for
+from keras_resnets.data.options import check_data
 from keras_resnets.errors import InputError
-from keras_resnets.export.saved_model import export_saved_model
-from keras_resnets.export.tflite import export_tflite, refuse_channels_first
-from keras_resnets.export.verify import Verification
-from keras_resnets.models.saved import read_model
+from keras_resnets.models.files import check_model_file
+from keras_resnets.outputs import check_folder
+from keras_resnets.verbosity import Printer
+
+if TYPE_CHECKING:
+    from keras_resnets.export.verify import Verification
 
 __all__ = ["run_export"]
 
 _FORMATS = {
-    "saved_model": (export_saved_model, "saved_model"),
-    "tflite": (export_tflite, "model.tflite"),
+    "saved_model": ("saved_model", "export_saved_model", "saved_model"),
+    "tflite": ("tflite", "export_tflite", "model.tflite"),
 }
+"""The module and the function that write a format, and the file."""
 
 
 def run_export(
@@ -29,6 +32,8 @@ def run_export(
     data: dict[str, Any],
     print_fn: Callable[[str], None] = print,
     limit: int = 2000,
+    *,
+    verbose: int = 1,
 ) -> list[Verification]:
     """Export a saved model to some formats, each verified on a data set's test images.
 
@@ -39,27 +44,39 @@ def run_export(
         data: Arguments of `load_data`.
         print_fn: Called with a line for each export.
         limit: Most test images to compare on.
+        verbose: 0 for no lines at all.
 
     Raises:
-        InputError: A format is unknown, the file is no Keras model, the folder cannot be written,
-            or the images do not fit the model; nothing is written.
+        InputError: A format is unknown, the file is not a Keras model, the folder cannot be
+            written, or the images do not fit the model; nothing is written.
         ExportMismatchError: An export disagrees with the model.
     """
+    print_fn = Printer(print_fn, verbose)
     for name in formats:
         if name not in _FORMATS:
             raise InputError(
                 f"`formats` must be of {', '.join(_FORMATS)}. Received: formats={list(formats)}"
             )
-    output = Path(output)
-    nearest = next(parent for parent in [output, *output.absolute().parents] if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InputError(f"output folder {str(output)!r} cannot be written")
+    check_model_file(path, ("keras",))
+    check_folder(output, "output")
+    check_data(data)
+    return _export(Path(path), formats, Path(output), data, print_fn, limit)
+
+
+def _export(path, formats, output, data, print_fn, limit) -> list[Verification]:
+    # After the checks: TensorFlow is slow.
+    from keras_resnets.data.fitting import images_for
+    from keras_resnets.export.tflite import refuse_channels_first
+    from keras_resnets.models.saved import read_model
+
     model = read_model(path)
     refuse_channels_first(model)  # data sets are channels last
-    test, _ = images_for(model.input_shape, data).images("test", limit)
+    images = images_for(model.input_shape, {**data, "print_fn": print_fn})
+    test, _ = images.images("test", limit)
     results = []
     for name in formats:
-        export, file = _FORMATS[name]
+        module, function, file = _FORMATS[name]
+        export = getattr(importlib.import_module(f"keras_resnets.export.{module}"), function)
         results.append(export(model, output / file, test))
         print_fn(f"{results[-1]} -> {output / file}")
     return results

@@ -8,6 +8,7 @@ import keras
 
 import keras_resnets.models.network  # noqa: F401  registers what a file of ours is made of
 from keras_resnets.errors import InputError
+from keras_resnets.models.files import check_model_file
 
 __all__ = ["read_model"]
 
@@ -20,7 +21,7 @@ def read_model(path: str | Path, *, compile: bool = True) -> keras.Model:
         compile: Whether to compile it as it was when it was saved.
 
     Raises:
-        InputError: It is no ``.keras`` file, or cannot be read.
+        InputError: It is not a ``.keras`` file, is damaged, or cannot be read.
 
     Example:
         >>> read_model("model.keras").config.depth
@@ -28,9 +29,7 @@ def read_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     """
     if not isinstance(path, str | Path):
         raise InputError(f"a model must be the path of a .keras file. Received: {path!r}")
-    path = Path(path)
-    if not path.is_file() or path.suffix != ".keras":
-        raise InputError(f"a model must be an existing .keras file. Received: {str(path)!r}")
+    check_model_file(path, ("keras",), "path")
     try:
         return keras.saving.load_model(path, compile=compile)
     except Exception as error:  # whatever a damaged archive or a foreign layer can raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training import transfer
 from keras_resnets.training.callbacks import best_epoch, remove_checkpoint
+from keras_resnets.training.checks import check_training, run_identity
 from keras_resnets.training.curves import write_curves
 from keras_resnets.training.distribution import open_strategy
 from keras_resnets.training.execution import execution_for
@@ -33,6 +33,7 @@ from keras_resnets.training.length import can_grow, epochs_done, training_length
 from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
+from keras_resnets.verbosity import Printer
 from keras_resnets.words import LINE, compact
 
 __all__ = ["epoch_line", "run_training"]
@@ -50,6 +51,7 @@ def run_training(
     *,
     profile: bool = False,
     tensorboard: bool = False,
+    verbose: int = 1,
 ) -> dict[str, Any]:
     """Train a network on a data set; go on where an interrupted run ended.
 
@@ -64,6 +66,7 @@ def run_training(
         print_fn: Called with every line of progress.
         profile: Whether to measure first where a training step's time goes, into ``profile.csv``.
         tensorboard: Whether to write logs for TensorBoard.
+        verbose: 0 for nothing, 1 for lines and, on a terminal, a bar, 2 for lines alone.
 
     Returns:
         The summary, as ``summary.json`` holds it.
@@ -73,12 +76,13 @@ def run_training(
             has diverged.
         RunError: A checkpoint cannot be written.
     """
+    print_fn = Printer(print_fn, verbose)
     name = model if isinstance(model, str) else "network"
     config = model_config(model) if isinstance(model, str) else model
-    identity = _identity(model, data, settings)
-    folder = RunFolder(run_dir, "train", identity, training_length(settings))
+    identity = run_identity(model, data, settings)
+    folder = check_training(model, data, settings, run_dir)
     devices = open_strategy(settings.strategy)
-    images = load_data(**data)
+    images = load_data(**data, print_fn=print_fn)
     if devices.workers == 1 and (folder / "summary.json").is_file():
         _settle(folder, images, settings)
         if folder.is_finished:  # before the images are looked at, which takes long for many
@@ -113,15 +117,6 @@ def _finished(folder: RunFolder, print_fn, profile: bool) -> dict[str, Any]:
     """Return the summary of a run that is finished, and say so."""
     print_fn(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
     return json.loads((folder / "summary.json").read_text())
-
-
-def _identity(model, data: dict[str, Any], settings: TrainingSettings) -> dict[str, Any]:
-    """Return what makes a run's results what they are; where the data lies does not."""
-    return {
-        "model": model if isinstance(model, str) else model.to_dict(),
-        **{key: value for key, value in data.items() if key != "data_dir"},
-        **settings.to_dict(),
-    }
 
 
 def _settle(folder: RunFolder, images: ImageData, settings: TrainingSettings) -> None:
@@ -199,7 +194,8 @@ class _Program:
 
     def train(self, folder: RunFolder, devices, tensorboard: bool):
         callbacks = [_tensorboard(folder / "tensorboard")] if tensorboard else []
-        with _bar(self.plan, self.settings, devices) as bar:
+        shown = devices.is_chief and self.print_fn.shows_bar
+        with _bar(self.plan, self.settings, shown) as bar:
             print_fn = self.print_fn if bar is None else bar.print_fn
 
             def on_epoch(row, history):
@@ -290,9 +286,9 @@ def _tensorboard(folder: Path):
 
 
 @contextlib.contextmanager
-def _bar(plan: TrainingPlan, settings: TrainingSettings, devices):
+def _bar(plan: TrainingPlan, settings: TrainingSettings, shown: bool):
     """Show a bar on the chief's terminal, none elsewhere."""
-    if not (devices.is_chief and sys.stdout.isatty()):
+    if not shown:
         yield None
         return
     with ProgressBar(plan.epochs, settings.batch_size // settings.accumulate) as bar:

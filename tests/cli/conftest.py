@@ -1,3 +1,5 @@
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -7,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from keras_resnets.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NOISE = ("tensorflow", "oneDNN", "WARNING", "Warning", "I0000", "E0000", "Traceback", "it/s]")
@@ -96,6 +100,24 @@ def run(start):
         return start(*arguments, cwd=cwd, environment=environment).end(timeout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def call():
+    """Run ``keras-resnets ARGUMENTS`` in this process, where TensorFlow is loaded but once."""
+
+    def call(*arguments, cwd):
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as end,
+        ):
+            main([*map(str, arguments)])
+        return Ended(end.value.code or 0, out.getvalue(), err.getvalue())
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,20 @@
 """Wrong input: one line on standard error that helps, exit code 2, nothing written."""
 
+import json
 import os
 import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from keras_resnets.data.prepared import known_names
 
 TINY = ["--trials", 1, "--epochs", 1, "--final-epochs", 1, "--blocks", 1, "--widths", 4]
+DIGITS = "--dataset keras_resnets_digits"
 
 # What is answered before TensorFlow loads, by arguments and words of the answer.
 AT_ONCE = [
@@ -49,7 +58,7 @@ AT_ONCE = [
     ("train resnet20_cifar --set mixup=-1", "`augmentation.mixup` must be"),
     ("train resnet20_cifar --accumulate 3", "`accumulate` must divide `batch_size`"),
     ("train resnet20_cifar --strategy miror", "'miror' is not one of"),
-    ("train resnet20_cifar --init nowhere.keras", "an existing .keras file"),
+    ("train resnet20_cifar --init nowhere.keras", r"existing .keras file.*\(it does not exist\)"),
     ("recipes quik", "no recipe is named 'quik'; nearest: quick"),
     ("describe plain21_cifar", r"6n\+2.*nearest legal: 20, 26"),
     ("describe resnet", "no model is named 'resnet'"),
@@ -62,88 +71,234 @@ AT_ONCE = [
     ("export missing.keras", "`MODEL` must be an existing .keras file"),
     ("export .", "`MODEL` must be an existing .keras file"),
     ("export file", "`MODEL` must be an existing .keras file"),
-    ("export lonely.keras", "there is no summary.json beside .*give --dataset"),
+    ("export whole.keras", "there is no summary.json beside .*give --dataset"),
     ("export lonely.keras --to onix", "'onix' is not one of"),
     ("convert lonely.keras --to plane -o out.keras", "'plane' is not one of 'plain', 'residual'"),
     ("convert lonely.keras --to plain", "Missing option '-o' / '--output'"),
-    ("convert lonely.keras --to plain -o out.keras", "no summary.json beside .*give --dataset"),
+    ("convert whole.keras --to plain -o out.keras", "no summary.json beside .*give --dataset"),
     ("convert missing.keras --to plain -o out.keras", "`MODEL` must be an existing .keras file"),
     (
-        "convert lonely.keras --to plain -o out.h5 --dataset keras_resnets_digits",
+        f"convert whole.keras --to plain -o out.h5 {DIGITS}",
         "`--output` must end in .keras",
     ),
-]
-
-LATER = [
+    # Names and folders of data sets.
     ("search --dataset keras_resnet_digits", "nearest: keras_resnets_digits"),
     ("search --dataset cifar11", "no data set is named 'cifar11'.*nearest: .*cifar10"),
     ("search --dataset ./photos", "dataset folder './photos' does not exist"),
-    ("search --dataset one", "at least two class folders.*1 \\(cats\\)"),
-    ("search --dataset empty", "at least two class folders.*0 \\(none\\)"),
+    ("search --dataset file", "dataset 'file' is a file, not a folder"),
+    ("train resnet8_cifar --dataset ./file", "dataset './file' is a file, not a folder"),
+    ("train resnet8_cifar --dataset fashion_mnistt", "nearest: .*fashion_mnist"),
+    ("train resnet8_cifar --dataset cifar11/plain:1.0.0", "no data set is named 'cifar11/plain"),
+    ("train resnet8_cifar --data-dir nowhere", "`data_dir` 'nowhere' does not exist: make the"),
+    ("train resnet8_cifar --data-dir file", "`data_dir` 'file' is a file, not a folder"),
+    ("search --data-dir full", "holds other things than TensorFlow Datasets data: thesis.txt;"),
+    ("train resnet8_cifar --dataset mnist --data-dir full", "other things .*: thesis.txt;"),
+    (
+        "train resnet8_cifar --dataset mnist --data-dir empty --no-download",
+        "'mnist' is not prepared in 'empty'.* at most 11.6 MB, which --no-download .* forbids",
+    ),
+    ("show-data --dataset cifar10 --data-dir empty --no-download", "at most 170.1 MB"),
+    ("predict whole.keras file --classes-from cifar11", "1 image file cannot be decoded.*'file'"),
+    ("predict whole.keras photo.png --classes-from cifar11", "no data set is named 'cifar11'"),
+    ("predict whole.keras photo.png --classes-from empty.txt", "'empty.txt' names no classes"),
+    ("predict whole.keras photo.png --classes-from twice.txt", "not repeat a name.*'cat' twice"),
+    (f"evaluate whole.keras --data-dir nowhere {DIGITS}", "'nowhere' does not exist"),
+    ("evaluate whole.keras --dataset cifar11", "no data set is named 'cifar11'"),
+    # Budgets.
     ("search --max-params 10", "the smallest has [0-9,]+ parameters"),
     ("search --max-macs 1k", "the cheapest [0-9,]+ multiply-adds"),
+    ("search --dataset cifar10 --max-params 10", "at least [0-9,]+ parameters. Received"),
+    ("search --dataset cifar10 --image-size 32 --max-macs 1k", "at least [0-9,]+ multiply-adds"),
+    # Run folders and other places to write to.
     ("search --run-dir file/run", "run folder 'file/run' cannot be written"),
     ("search --run-dir full", "run folder 'full' is not empty and holds no run"),
-    ("train resnet8_cifar --dataset fashion_mnistt", "nearest: .*fashion_mnist"),
     ("train resnet8_cifar --run-dir file/run", "run folder 'file/run' cannot be written"),
-    ("export lonely.keras --dataset keras_resnets_digits", "cannot be read as a Keras model"),
+    ("train resnet8_cifar --run-dir full", "run folder 'full' is not empty and holds no run"),
+    (f"export whole.keras -o file {DIGITS}", "`output` must be a folder that can be written"),
+    (f"evaluate whole.keras -o file/out {DIGITS}", "`output` must be a folder that can be written"),
     (
-        "convert lonely.keras --to plain -o out.keras --dataset keras_resnets_digits",
-        "cannot be read as a Keras model",
-    ),
-    (
-        "convert lonely.keras --to plain -o lonely.keras --dataset keras_resnets_digits",
+        f"convert whole.keras --to plain -o whole.keras {DIGITS}",
         "`--output` must be another file than MODEL",
     ),
     (
-        "convert lonely.keras --to plain -o file/out.keras --dataset keras_resnets_digits",
+        f"convert whole.keras --to plain -o file/out.keras {DIGITS}",
         "`--output` must lie in a folder that can be written",
     ),
     (
-        "convert lonely.keras --to plain -o o.keras --recalibrate --dataset keras_resnets_digits",
+        f"convert whole.keras --to plain -o o.keras --recalibrate {DIGITS}",
         "`--recalibrate` goes with --to residual",
     ),
+    ("predict whole.keras photo.png -o out.txt", "`output` must end in .csv or .json"),
+    # Model files: each damage has its own words.
+    (f"export lonely.keras {DIGITS}", "as a Keras model: it is not a zip archive"),
+    (f"export cut.keras {DIGITS}", "as a Keras model: it is cut short or damaged"),
+    (f"export nothing.keras {DIGITS}", "as a Keras model: it is empty"),
+    (f"export hdf.keras {DIGITS}", "as a Keras model: it is an HDF5 file, .* in .h5"),
+    (f"export other.keras {DIGITS}", "as a Keras model: it is a zip archive without config.json"),
+    (f"export weightless.keras {DIGITS}", "it is a zip archive without weights"),
+    (f"export garbled.keras {DIGITS}", "config.json inside is damaged"),
+    (
+        f"export empty {DIGITS}",
+        r"existing .keras file.*\(it is a folder without a saved",
+    ),
+    (f"convert cut.keras --to plain -o out.keras {DIGITS}", "it is cut short or damaged"),
+    (f"evaluate cut.keras {DIGITS}", "it is cut short or damaged"),
+    (f"evaluate gone.onnx {DIGITS}", r"SavedModel folder.*gone.onnx \(it does not exist\)"),
+    (f"evaluate nothing.onnx {DIGITS}", "as an ONNX model: it is empty"),
+    (f"evaluate bad.tflite {DIGITS}", "as a TFLite model: it is not a TFLite file"),
+    (f"evaluate hollow {DIGITS}", "as a SavedModel: the weights in its folder variables/ are"),
+    (f"evaluate photo.png {DIGITS}", r"\(its name ends otherwise\)"),
+    ("predict cut.keras photo.png", "it is cut short or damaged"),
+    ("predict whole.keras gone.png", "image 'gone.png' does not exist"),
+    ("train resnet20_cifar --init cut.keras", "cut.keras' cannot be read.*it is cut short"),
+    ("train resnet20_cifar --init empty", r"`init` must be an existing .keras file.*folder"),
+    ("train resnet20_cifar --init foreign.keras", "`init` must be a keras_resnets model.*a Sequ"),
+    (f"convert foreign.keras --to plain -o o.keras {DIGITS}", "must be a keras_resnets model"),
+    # Contradictions.
+    (
+        "train resnet20_cifar --lr 0.1 --set lr=0.2",
+        "`--lr 0.1` and `--set optimizer.learning_rate=0.2` contradict each other",
+    ),
+    (
+        "train resnet20_cifar --lr 0.1 --set optimizer.learning_rate=0.2",
+        "`--lr 0.1` and `--set optimizer.learning_rate=0.2` contradict each other",
+    ),
+    ("train resnet20_cifar --epochs 3 --set epochs=4", "`--epochs 3` and `--set epochs=4` contra"),
+    ("train resnet20_cifar --epochs 3 --set iterations=9", "`--epochs 3` and `--set iterations=9`"),
+    ("train resnet20_cifar --batch-size 8 --set batch_size=9", "`--batch-size 8` and `--set batch"),
+    (
+        "train resnet20_cifar --lr-rule sqrt --set scaling=linear",
+        "`--lr-rule sqrt` and `--set optimizer.scaling=linear` contradict each other",
+    ),
+    ("train resnet20_cifar --set lr=1 --set lr=2", "learning_rate` is set twice, to 1 and to 2"),
+    ("list --json --format csv", "`--json` and `--format csv` contradict each other"),
 ]
 
+UNREADABLE = [  # after TensorFlow has been imported
+    ("search --dataset one", "at least two class folders.*1 \\(cats\\)"),
+    ("search --dataset empty", "at least two class folders.*0 \\(none\\)"),
+]
 
-@pytest.fixture
-def check(run, tree, tmp_path, image_folder):
-    (tmp_path / "file").write_text("a file")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").write_text("not a run")
-    (tmp_path / "lonely.keras").write_bytes(b"no archive")
-    image_folder(tmp_path / "one", {"cats": 3})
+# What is as good as one of them alone.
+AGREEING = ["--lr 0.2 --set lr=0.2", "--set lr=0.2 --set learning_rate=0.2"]
 
-    def check(arguments, words):
-        before = tree(tmp_path)
-        ended = run(*arguments, cwd=tmp_path, timeout=60)
-        assert ended.code == 2, ended
-        assert ended.out == ""
-        assert ended.err.startswith("keras-resnets: ")
-        assert ended.err.count("\n") == 1
-        assert ended.err.endswith("\n")
-        assert re.search(words, ended.err), ended.err
-        assert tree(tmp_path) == before
 
-    return check
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, image_folder):
+    """A folder with everything that can be wrong."""
+    home = tmp_path_factory.mktemp("wrong")
+    (home / "file").write_text("a file")
+    (home / "empty").mkdir()
+    (home / "full").mkdir()
+    (home / "full" / "thesis.txt").write_text("not a run")
+    image_folder(home / "one", {"cats": 3})
+    Image.new("RGB", (8, 8)).save(home / "photo.png")
+    (home / "empty.txt").write_text("\n")
+    (home / "twice.txt").write_text("cat\ndog\ncat\n")
+    _write_models(home)
+    return home
+
+
+def _write_models(home):
+    network = json.dumps({"registered_name": "keras_resnets>Network", "class_name": "Network"})
+    whole = {"config.json": network, "metadata.json": "{}", "model.weights.h5": "\x89HDF..."}
+    for name, changes in (
+        ("whole", {}),
+        ("other", {"config.json": None, "notes.txt": "an archive of something else"}),
+        ("foreign", {"config.json": '{"class_name": "Sequential"}'}),
+        ("weightless", {"model.weights.h5": None}),
+        ("garbled", {"config.json": "{"}),
+    ):
+        with zipfile.ZipFile(home / f"{name}.keras", "w") as archive:
+            for file, text in (whole | changes).items():
+                if text is not None:
+                    archive.writestr(file, text.encode("latin-1"))
+    (home / "cut.keras").write_bytes((home / "whole.keras").read_bytes()[:-40])
+    (home / "lonely.keras").write_bytes(b"no archive")
+    (home / "hdf.keras").write_bytes(b"\x89HDF\r\n\x1a\n")
+    for name in ("nothing.keras", "nothing.onnx"):
+        (home / name).touch()
+    (home / "bad.tflite").write_bytes(b"no model at all")
+    (home / "hollow").mkdir()
+    (home / "hollow" / "saved_model.pb").write_bytes(b"\x08\x01 VarHandleOp")
+
+
+@pytest.fixture(scope="module")
+def before(home, tree):
+    return tree(home)
+
+
+@pytest.fixture(scope="module")
+def answers(home, before):
+    """What every wrong command is answered, by one process that loops over them."""
+    lines = [line.split() for line, _ in AT_ONCE]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("answers.py")), str(home)],
+        input=json.dumps(lines),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stderr == ""
+    return {tuple(line): found for line, found in zip(lines, json.loads(done.stdout), strict=True)}
 
 
 @pytest.mark.parametrize(("line", "words"), AT_ONCE, ids=[line for line, _ in AT_ONCE])
-def test_answered_at_once(check, line, words):
-    check(line.split(), words)
+def test_answered_at_once(answers, before, line, words):
+    answer = answers[tuple(line.split())]
+    _check(answer["code"], answer["out"], answer["err"], words)
+    assert answer["heavy"] == []
+    assert answer["seconds"] < 1
+    assert answer["tree"] == sorted(before)
 
 
-@pytest.mark.parametrize(("line", "words"), LATER, ids=[line for line, _ in LATER])
-def test_answered_before_any_work(check, line, words):
-    check(line.split(), words)
+def _check(code, out, err, words):
+    assert code == 2, err
+    assert out == ""
+    assert err.startswith("keras-resnets: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert re.search(words, err), err
+
+
+@pytest.mark.parametrize(("line", "words"), AT_ONCE[:1] + AT_ONCE[-2:])
+def test_a_real_process_answers_the_same(run, home, before, tree, line, words):
+    ended = run(*line.split(), cwd=home, timeout=60)
+    _check(ended.code, ended.out, ended.err, words)
+    assert tree(home) == before
+
+
+@pytest.mark.parametrize(("line", "words"), UNREADABLE, ids=[line for line, _ in UNREADABLE])
+def test_answered_before_any_work(call, home, before, tree, line, words):
+    ended = call(*line.split(), cwd=home)
+    _check(ended.code, ended.out, ended.err, words)
+    assert tree(home) == before
+
+
+@pytest.mark.parametrize("options", AGREEING)
+def test_the_same_value_twice_is_no_contradiction(call, home, before, tree, options):
+    """What is refused then is the folder, which is checked later."""
+    arguments = f"train resnet20_cifar {options} --run-dir full".split()
+    ended = call(*arguments, cwd=home)
+    _check(ended.code, ended.out, ended.err, "run folder 'full' is not empty")
+    assert tree(home) == before
+
+
+def test_names_are_known_without_the_library():
+    """By its files: none that the library itself lists is missing, or it would be refused."""
+    from tensorflow_datasets.core import registered
+
+    assert set(registered.list_imported_builders()) <= known_names()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission(check, tmp_path):
+def test_a_folder_without_permission(call, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     try:
-        check(["search", *TINY, "--run-dir", locked / "run"], "permission denied")
+        ended = call("search", *TINY, "--run-dir", locked / "run", cwd=tmp_path)
+        _check(ended.code, ended.out, ended.err, "permission denied")
     finally:
         locked.chmod(0o700)

@@ -1,48 +1,31 @@
 """The commands ``evaluate`` and ``predict``."""
 
-import contextlib
 import csv
-import io
 import json
 import re
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnets.cli import main
 from keras_resnets.errors import InputError
 from keras_resnets.evaluation.program import _check_classes
 
 
-def call(*arguments, cwd):
-    """Run the command in this process, where TensorFlow is loaded but once."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(cwd),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
-    ):
-        main(["--verbose", *map(str, arguments)])  # or it would close this process's stderr
-    return SimpleNamespace(code=end.value.code or 0, out=out.getvalue(), err=err.getvalue())
-
-
-def called(*arguments, cwd):
-    ended = call(*arguments, cwd=cwd)
-    assert ended.code == 0, ended.err
-    return ended.out
+@pytest.fixture(scope="session")
+def called(call):
+    """Run a command that must go well; return what it wrote."""
+    return lambda *arguments, cwd: call(*arguments, cwd=cwd).check().out
 
 
 @pytest.fixture(scope="module")
-def home(digits, image_folder, tmp_path_factory):
+def home(called, digits, image_folder, tmp_path_factory):
     """A folder with a trained network, its exports, and some digits as pictures."""
     home = tmp_path_factory.mktemp("trained")
     arguments = ["--epochs", 2, "--batch-size", 128, "--run-dir", "run"]
-    called("train", "resnet8_cifar", *arguments, cwd=home)
-    called("export", "run/model.keras", cwd=home)
+    assert called("train", "resnet8_cifar", *arguments, "--quiet", cwd=home) == ""
+    assert called("export", "run/model.keras", "--quiet", cwd=home) == ""
     image_folder(home / "pairs", {"cats": 3, "dogs": 3})
     for number, (image, label) in enumerate(zip(*digits.images("test", 6), strict=True)):
         path = home / "photos" / str(label) / f"{number}.png"
@@ -59,7 +42,7 @@ def home(digits, image_folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", ["run/model.keras", "run/saved_model", "run/model.tflite"])
-def test_every_format_is_as_good_as_the_training_said(home, model):
+def test_every_format_is_as_good_as_the_training_said(called, home, model):
     summary = json.loads((home / "run" / "summary.json").read_text())
     result = json.loads(called("evaluate", model, "--json", cwd=home))
     assert result["top1"] == pytest.approx(summary["test_accuracy"])
@@ -87,7 +70,7 @@ def test_predict_names_the_classes_of_the_training(run, home):
     assert Image.open(home / "sheet.png").size > (300, 100)
 
 
-def test_predict_agrees_with_evaluate(home):
+def test_predict_agrees_with_evaluate(called, home):
     rows = json.loads(called("predict", "run/model.keras", "photos", "--json", cwd=home))
     arguments = ["--limit", 6, "--json"]
     result = json.loads(called("evaluate", "run/model.keras", *arguments, cwd=home))
@@ -99,11 +82,26 @@ def test_predict_agrees_with_evaluate(home):
         assert len(values) == 5
 
 
+def test_quiet_leaves_the_result_alone(called, home):
+    loud = called("evaluate", "run/model.keras", cwd=home).splitlines()
+    quiet = called("evaluate", "run/model.keras", "-q", "-o", "quiet", cwd=home).splitlines()
+    assert "276 images" in loud[0]
+    assert quiet == loud[1:]
+    arguments = ["predict", "run/model.keras", "photos"]
+    loud = called(*arguments, "-o", "loud.csv", cwd=home).splitlines()
+    quiet = called(*arguments, "-o", "quiet.csv", "--quiet", cwd=home).splitlines()
+    assert loud[0] == "wrote loud.csv"
+    assert quiet == loud[1:]
+    arguments = ["convert", "run/model.keras", "--to", "folded", "-o", "folded.keras", "--quiet"]
+    assert called(*arguments, cwd=home) == ""
+    assert called("show-data", "--images", 1, "--versions", 1, "--quiet", cwd=home) == ""
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [([], "0123456789"), (["--classes-from", "ten.txt"], "abcdefghij")],
 )
-def test_names_come_from_where_they_are_said_to(home, names, expected):
+def test_names_come_from_where_they_are_said_to(called, home, names, expected):
     (home / "ten.txt").write_text("\n".join("abcdefghij"))
     arguments = ["predict", "model.tflite", "photos", "--top", 20, "--json", *names]
     rows = json.loads(called(*arguments, cwd=home))
@@ -138,7 +136,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "words"), WRONG, ids=[line for line, _ in WRONG])
-def test_wrong_input_is_one_line_and_writes_nothing(home, tree, line, words):
+def test_wrong_input_is_one_line_and_writes_nothing(call, home, tree, line, words):
     before = tree(home)
     ended = call(*line.split(), cwd=home)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
@@ -161,7 +159,7 @@ def test_another_order_of_the_classes_is_one_error(home, digits, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["not JSON", "[1]", '{"data": 3}'])
-def test_a_damaged_summary_is_one_error(home, tmp_path, text):
+def test_a_damaged_summary_is_one_error(call, home, tmp_path, text):
     shutil.copy(home / "model.tflite", tmp_path)
     (tmp_path / "summary.json").write_text(text)
     for arguments in (["evaluate", "model.tflite"], ["predict", "model.tflite", home / "photos"]):

@@ -90,6 +90,10 @@ def test_the_run_folder_holds_what_is_promised_and_no_more(searched):
     assert (searched[0] / "run" / "saved_model" / "saved_model.pb").is_file()
 
 
+def test_quiet_prints_nothing(call, searched):
+    assert call(*SEARCH, "--quiet", cwd=searched[0]).check().out == ""
+
+
 def test_every_number_of_the_table_is_in_the_summary(searched, summary):
     lines = searched[1].lines
     header = next(i for i, line in enumerate(lines) if line.split()[:2] == ["id", "block"])

@@ -45,8 +45,8 @@ def test_a_recipes_augmentation_is_drawn_with_changes(run, image_folder, tmp_pat
         ("--dataset ./nosuch", "dataset folder './nosuch' does not exist"),
     ],
 )
-def test_wrong_input_is_one_line_and_leaves_nothing(arguments, message, run, tmp_path, tree):
-    done = run("show-data", *arguments.split(), cwd=tmp_path)
+def test_wrong_input_is_one_line_and_leaves_nothing(arguments, message, call, tmp_path, tree):
+    done = call("show-data", *arguments.split(), cwd=tmp_path)
     assert done.code == 2
     assert done.out == ""
     assert message in done.err

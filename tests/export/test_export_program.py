@@ -97,7 +97,11 @@ def _cut_file(tmp_path, model_file):
         ("text", InputError, "bad.keras' cannot be read as a Keras model"),
         ("cut", InputError, "cut.keras' cannot be read as a Keras model"),
         ("format", InputError, r"`formats` must be of saved_model, tflite\. Received.*'onxx'"),
-        ("output in a file", InputError, "output folder .*file/out' cannot be written"),
+        (
+            "output in a file",
+            InputError,
+            r"`output` must be a folder that can be written.*file/out",
+        ),
         ("unknown data", DataError, "nearest: keras_resnets_digits"),
         ("other channels", InputError, "images of 3 channels; the model takes 1"),
         ("channels first", InputError, "Received: a channels_first model"),

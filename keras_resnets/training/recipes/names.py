@@ -10,7 +10,7 @@ import pydantic
 from keras_resnets.errors import ConfigError, nearest
 from keras_resnets.training.recipes.recipe import Recipe
 
-__all__ = ["parse_settings", "resolve"]
+__all__ = ["parse_settings", "resolve", "setting_names"]
 
 _DESCRIPTIVE = {"name", "description", "source", "published", "notes"}
 """Fields that tell of a recipe: nothing to set."""
@@ -30,6 +30,16 @@ def _paths() -> list[tuple[str, ...]]:
         else:
             paths.append((name,))
     return paths
+
+
+def setting_names() -> list[str]:
+    """Return the names of all settings, those of tables after the table's.
+
+    Example:
+        >>> "optimizer.learning_rate" in setting_names()
+        True
+    """
+    return sorted(".".join(path) for path in _paths())
 
 
 def resolve(name: str) -> tuple[str, ...]:
@@ -64,7 +74,7 @@ def parse_settings(pairs) -> dict[str, object]:
     """Return settings from texts such as ``"lr=0.05"``; values are TOML, or words.
 
     Raises:
-        ConfigError: A text has no ``=``, or its name is unknown.
+        ConfigError: A text has no ``=``, its name is unknown, or two give one setting two values.
 
     Example:
         >>> parse_settings(["lr=0.05", "crop=pad", "milestones=[10, 20]"])
@@ -75,7 +85,12 @@ def parse_settings(pairs) -> dict[str, object]:
         name, equals, text = pair.partition("=")
         if not equals or not name.strip():
             raise ConfigError(f"a setting must be NAME=VALUE, lr=0.05. Received: {pair}")
-        settings[".".join(resolve(name.strip()))] = _value(text.strip())
+        setting, value = ".".join(resolve(name.strip())), _value(text.strip())
+        if setting in settings and settings[setting] != value:
+            raise ConfigError(
+                f"`{setting}` is set twice, to {settings[setting]} and to {value}: give it once"
+            )
+        settings[setting] = value
     return settings
 
 

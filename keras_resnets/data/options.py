@@ -1,0 +1,96 @@
+"""What is said of a data set before it is opened, checked without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_resnets.data import prepared
+from keras_resnets.data.settings import DataSettings
+from keras_resnets.errors import DataError, nearest
+
+__all__ = [
+    "NOT_RESULTS",
+    "check_data",
+    "check_dataset",
+    "image_sides",
+    "known_shape",
+    "unknown_name",
+]
+
+NOT_RESULTS = ("data_dir", "download")
+"""Arguments of `load_data` that change where the images come from, not which they are."""
+
+
+def check_dataset(
+    name: str | os.PathLike, data_dir: str | os.PathLike | None = None, download: bool = True
+) -> None:
+    """Check, before TensorFlow is imported, that a data set can be there.
+
+    Args:
+        name: A TensorFlow Datasets name or the path of a folder, as for `load_data`.
+        data_dir: As for `load_data`, like the next one.
+        download: See there.
+
+    Raises:
+        DataError: There is no such folder or data set (the nearest names are given), or it would
+            have to be downloaded and must not be.
+
+    Example:
+        >>> check_dataset("cifar11")
+        DataError: no data set is named 'cifar11', and no folder has this path; nearest: cifar10
+    """
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        raise DataError(f"`name` must be a data set's name or a folder. Received: name={name!r}")
+    text = os.path.expanduser(name)
+    place = Path(text)
+    if place.is_dir():
+        return
+    known = prepared.is_known(text, data_dir)
+    if place.exists() and not known:
+        raise DataError(f"dataset {text!r} is a file, not a folder")
+    inside = os.sep in text and not known and place.parent.is_dir()
+    if inside or text.startswith((".", os.sep, "~")):
+        raise DataError(f"dataset folder {text!r} does not exist")
+    if not known and prepared.list_is_complete():
+        raise unknown_name(text)
+    prepared.check_place(text, data_dir, download)
+
+
+def check_data(data: Mapping[str, Any]) -> None:
+    """Check the arguments of `load_data`, given as a mapping, as `check_dataset` does.
+
+    Raises:
+        DataError: As for `check_dataset` and `DataSettings`.
+    """
+    DataSettings.from_arguments(**data)
+    check_dataset(data["name"], data.get("data_dir"), data.get("download", True))
+
+
+def unknown_name(name: str, registered: Iterable[str] = ()) -> DataError:
+    """Return the error for a name that no data set has, of the library's or of those registered."""
+    near = nearest(prepared.base_name(name), {*prepared.known_names(), *registered})
+    return DataError(f"no data set is named {name!r}, and no folder has this path{near}")
+
+
+def known_shape(settings: DataSettings) -> tuple[tuple[int, int, int], int] | None:
+    """Return the shape of a data set's images and its number of classes, where they are known.
+
+    Args:
+        settings: The data set.
+
+    Example:
+        >>> known_shape(DataSettings())
+        ((8, 8, 1), 10)
+    """
+    if settings.dataset != prepared.DIGITS:
+        return None
+    return (*image_sides(settings, 8), settings.channels or 1), 10
+
+
+def image_sides(settings: DataSettings, default: int) -> tuple[int, int]:
+    """Return the height and width that images are brought to, or the default for both."""
+    size = settings.image_size or default
+    return size if isinstance(size, tuple) else (size, size)
