@@ -31,7 +31,7 @@ from keras_resnets.tuning.checks import check_search
 from keras_resnets.tuning.journal import Journal, ranked
 from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
-from keras_resnets.tuning.settings import SearchSettings
+from keras_resnets.tuning.settings import NETWORK_SIZE, SearchSettings
 from keras_resnets.tuning.space import Budget
 from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
 from keras_resnets.tuning.winner import keep_winner, kept_winner, winner_checkpoint
@@ -100,7 +100,10 @@ def search(
     folder = check_search(settings, run_dir)
     execution = execution_for(settings)
     _keep_off_gpu()
-    data = load_data(**settings.data, print_fn=print_fn)
+    with print_fn.counting("files") as progress:
+        data = load_data(
+            **settings.data, network_size=NETWORK_SIZE, progress=progress, print_fn=print_fn
+        )
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     folder.pin("data set", data.fingerprint)
@@ -174,6 +177,8 @@ def _print_plan(print_fn, settings: SearchSettings, data, fitting: int, folder, 
         f"folder  {folder.path} (interrupted, the same command resumes)",
     ):
         print_fn(wrap(line, indent=8))
+    for note in data.notes:
+        print_fn(wrap(f"read    {note}", indent=8))
     print_fn("")
 
 
@@ -238,7 +243,7 @@ def _train_winner(settings, winner, folder, worker, print_fn) -> list[dict]:
     result = worker.run(
         {
             "config": winner["config"],
-            "data": settings.data,
+            "data": {**settings.data, "network_size": NETWORK_SIZE},
             "settings": training.to_dict(),
             "checkpoint": str(_checkpoint(settings, winner, folder)),
         },
@@ -303,8 +308,10 @@ def _summary(settings, data, journal, kept, refused) -> dict[str, Any]:
         "settings": settings.to_dict(),
         "data": {
             **settings.data,
+            "image_size": list(data.image_shape[:2]),
             "image_shape": list(data.image_shape),
             "class_names": list(data.class_names),
+            "classes": list(data.class_names),
             "images": data.sizes,
         },
         "refused": refused,

@@ -11,7 +11,11 @@ from keras_resnets.errors import ConfigError
 from keras_resnets.training.settings import check_execution
 from keras_resnets.tuning.space import Budget, SearchSpace
 
-__all__ = ["SearchSettings"]
+__all__ = ["NETWORK_SIZE", "SearchSettings"]
+
+
+NETWORK_SIZE = (64, 64)
+"""Size of images that come in many, or in larger ones: searched networks have no strided stem."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from keras_resnets.models.families import ResNetConfig
 from keras_resnets.training.recipes import load_recipe
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.journal import Journal
-from keras_resnets.tuning.settings import SearchSettings
+from keras_resnets.tuning.settings import NETWORK_SIZE, SearchSettings
 from keras_resnets.tuning.worker import Worker, WorkerError
 
 __all__ = ["CHECKPOINTS", "SearchTuner"]
@@ -144,7 +144,7 @@ class SearchTuner(keras_tuner.Tuner):
         settings = candidate_settings(self.settings, values)
         job = {
             "config": config.to_dict(),
-            "data": self.settings.data,
+            "data": {**self.settings.data, "network_size": NETWORK_SIZE},
             "settings": settings.to_dict(),
             "until": until,
         }

@@ -15,6 +15,7 @@ import click
 
 from keras_resnets._version import __version__
 from keras_resnets.cli.artefacts import convert, export
+from keras_resnets.cli.checking import check_data
 from keras_resnets.cli.compare import compare
 from keras_resnets.cli.evaluating import evaluate, predict
 from keras_resnets.cli.networks import describe, list_
@@ -70,6 +71,7 @@ _COMMANDS = (
     list_,
     describe,
     show_data,
+    check_data,
     evaluate,
     predict,
     export,

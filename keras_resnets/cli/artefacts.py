@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from keras_resnets.cli.completion import complete_datasets
-from keras_resnets.cli.options import model_and_data, place_options, quiet_option
+from keras_resnets.cli.options import model_and_data, quiet_option, trial_options
 
 __all__ = ["convert", "export"]
 
@@ -20,16 +19,11 @@ __all__ = ["convert", "export"]
     help="Format, may be repeated.  [default: both]",
 )
 @click.option("-o", "--output", type=click.Path(), help="Folder.  [default: the model's own]")
-@click.option(
-    "--dataset",
-    shell_complete=complete_datasets,
-    help="Images to verify on.  [default: those it was trained on]",
-)
-@place_options
+@trial_options("Images to verify on.")
 @quiet_option
-def export(model, formats, output, dataset, data_dir, download, verbose):
+def export(model, formats, output, verbose, **options):
     """Export MODEL, a .keras file, and verify each export on real images."""
-    path, data = model_and_data(model, dataset, data_dir, download)
+    path, data = model_and_data(model, options)
     from keras_resnets.export.program import run_export
 
     run_export(
@@ -57,19 +51,14 @@ def export(model, formats, output, dataset, data_dir, download, verbose):
     is_flag=True,
     help="With --to residual: measure the branches' statistics on training images.",
 )
-@click.option(
-    "--dataset",
-    shell_complete=complete_datasets,
-    help="Images to compare on.  [default: those it was trained on]",
-)
-@place_options
+@trial_options("Images to compare on.")
 @quiet_option
-def convert(model, to, output, recalibrate, dataset, data_dir, download, verbose):
+def convert(model, to, output, recalibrate, verbose, **options):
     """Convert MODEL, a .keras file, to a network of the same function.
 
     Prints parameters and multiply-adds before and after, and how the two compare on real images.
     """
-    path, data = model_and_data(model, dataset, data_dir, download)
+    path, data = model_and_data(model, options)
     from keras_resnets.surgery.program import run_convert
 
     run_convert(path, to, output, data, click.echo, recalibrate=recalibrate, verbose=verbose)

@@ -7,7 +7,13 @@ import json
 import click
 
 from keras_resnets.cli.completion import complete_datasets
-from keras_resnets.cli.options import model_and_data, place_options, quiet_option
+from keras_resnets.cli.options import (
+    Size,
+    model_and_data,
+    place_options,
+    quiet_option,
+    trial_options,
+)
 from keras_resnets.words import count
 
 __all__ = ["evaluate", "predict"]
@@ -18,12 +24,7 @@ _MOST_PHOTOS = 50
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.option(
-    "--dataset",
-    shell_complete=complete_datasets,
-    help="Name or folder.  [default: what the model was trained on]",
-)
-@place_options
+@trial_options("Name or folder.")
 @click.option(
     "--split",
     default="test",
@@ -57,13 +58,13 @@ _MOST_PHOTOS = 50
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @quiet_option
-def evaluate(model, dataset, data_dir, download, output, as_json, verbose, **options):
+def evaluate(model, output, as_json, verbose, **options):
     """Measure MODEL on a data set.
 
     MODEL is a .keras, .tflite or .onnx file or a SavedModel folder. Accuracy, per-class table,
     calibration.
     """
-    path, data = model_and_data(model, dataset, data_dir, download, any_format=True)
+    path, data = model_and_data(model, options, any_format=True)
     from keras_resnets.evaluation.program import run_evaluate
 
     verbose = 0 if as_json else verbose
@@ -93,9 +94,14 @@ def evaluate(model, dataset, data_dir, download, output, as_json, verbose, **opt
     help="Class names: a text file, a folder or a data set.  [default: those of the training]",
 )
 @place_options
+@click.option("--image-size", type=Size(), help="224 or 96x128, for a model that takes any size.")
 @click.option(
-    "--image-size", type=click.IntRange(1), help="Side in pixels, if the model takes any."
+    "--fit",
+    type=click.Choice(["crop", "pad", "stretch"]),
+    help="How images of another shape are fitted.  [default: as in the training]",
 )
+@click.option("--background", help="Colour behind transparent images.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out files that cannot be decoded.")
 @click.option("-o", "--output", type=click.Path(), help="Also write a .csv or .json file.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @quiet_option

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import click
 
 from keras_resnets.cli.completion import complete_datasets
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 from keras_resnets.words import thousands
 
@@ -55,6 +57,20 @@ class Shape(click.ParamType):
         return tuple(int(part) for part in match.groups())
 
 
+class Size(click.ParamType):
+    """A size of images: ``224``, or ``96x128`` for height x width."""
+
+    name = "SIZE"
+
+    def convert(self, value, param, ctx):
+        """Return the number, or the two numbers, or fail as click does."""
+        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", str(value))
+        if not match:
+            self.fail(f"must be pixels, 224, or height x width, 96x128. Received: {value}", param)
+        height, width = match.groups()
+        return int(height) if width is None else (int(height), int(width))
+
+
 _PLACE_OPTIONS = (
     click.option("--data-dir", type=click.Path(), help="Where TensorFlow Datasets keeps its data."),
     click.option(
@@ -63,6 +79,46 @@ _PLACE_OPTIONS = (
         help="Download a data set that is not there.  [default: yes]",
     ),
 )
+
+_READING_OPTIONS = (
+    click.option(
+        "--image-size",
+        type=Size(),
+        help="Bring images to this size, 224 or 96x128.  [default: their own if all have one, "
+        "else the network's]",
+    ),
+    click.option(
+        "--channels",
+        type=click.Choice(["1", "3"]),
+        callback=lambda context, param, value: None if value is None else int(value),
+        help="Gray images or colours.  [default: what the images have]",
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(["crop", "pad", "stretch"]),
+        help="How images of another shape are fitted.  [default: crop]",
+    ),
+    click.option(
+        "--background",
+        help="Colour behind transparent images and of borders: white, black, gray or #rrggbb.  "
+        "[default: white]",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["auto", "classes", "splits"]),
+        help="Whether a folder's folders are classes or splits.  [default: by their names]",
+    ),
+    click.option(
+        "--labels", type=click.Path(), help="CSV file of file,label[,split] for a folder's images."
+    ),
+    click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        default=None,
+        help="Leave out files that cannot be decoded.",
+    ),
+)
+"""How images are read: what `DataSettings` has beside the data set's name and place."""
 
 _DATASET_OPTIONS = (
     click.option(
@@ -73,11 +129,7 @@ _DATASET_OPTIONS = (
         help="TensorFlow Datasets name, or a folder of images in class folders.",
     ),
     *_PLACE_OPTIONS,
-    click.option(
-        "--image-size",
-        type=click.IntRange(1),
-        help="Resize images to this many pixels.  [default: their own size, 64 if they differ]",
-    ),
+    *_READING_OPTIONS,
 )
 
 quiet_option = click.option(
@@ -134,6 +186,40 @@ def dataset_options(function):
     return _with_options(function, _DATASET_OPTIONS)
 
 
+def reading_options(function):
+    """Give a command the options of how images are read, without those of where they are."""
+    return _with_options(function, _READING_OPTIONS)
+
+
+def trial_options(purpose: str):
+    """Give a command the options of the images to try a model on.
+
+    Args:
+        purpose: What they are for, as its help says it.
+    """
+    dataset = click.option(
+        "--dataset",
+        shell_complete=complete_datasets,
+        help=f"{purpose}  [default: what the model was trained on]",
+    )
+    return lambda f: _with_options(f, (dataset, *_PLACE_OPTIONS, *_READING_OPTIONS))
+
+
+def take_data_settings(options: dict) -> DataSettings:
+    """Take the options of the data out of a command's options, and return them checked.
+
+    Raises:
+        DataError: A value is illegal.
+    """
+    return DataSettings(**_taken(options))
+
+
+def _taken(options: dict) -> dict:
+    names = [field.name for field in dataclasses.fields(DataSettings) if field.name in options]
+    values = {name: options.pop(name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _with_options(function, options):
     for option in reversed(options):
         function = option(function)
@@ -166,40 +252,39 @@ def check_output(output: str) -> Path:
     return path
 
 
-def model_and_data(model, dataset, data_dir, download=True, any_format=False) -> tuple[Path, dict]:
+def model_and_data(model, options: dict, any_format=False) -> tuple[Path, dict]:
     """Return a model's path, checked, and which images to try it on.
+
+    Images are fitted as in the model's training, where its ``summary.json`` says it and the user
+    does not.
 
     Args:
         model: The path.
-        dataset: What the user gave; None for what the model was trained on.
-        data_dir: What the user gave.
-        download: What the user gave.
+        options: What the user gave; the options of the data are taken out.
         any_format: Whether exported models will do too, or ``.keras`` files only.
 
     Raises:
         InputError: There is no such model, it is damaged, or nothing says what it was trained on.
     """
+    from keras_resnets.data.options import check_data
+    from keras_resnets.evaluation.names import training_summary
     from keras_resnets.models.files import FORMATS, check_model_file
 
     path = Path(model)
     check_model_file(path, tuple(FORMATS) if any_format else ("keras",))
-    data = _training_data(path) if dataset is None else {"name": dataset}
-    if data_dir is not None:
-        data["data_dir"] = data_dir
-    data["download"] = download
-    return path, data
-
-
-def _training_data(path: Path) -> dict:
-    from keras_resnets.evaluation.names import training_summary
-
-    data = training_summary(path).get("data")
-    if data is None:
+    trained = training_summary(path).get("data")
+    given = _taken(options)
+    if trained is None and "dataset" not in given:
         raise InputError(
             f"there is no summary.json beside {str(path)!r} that says what it was trained on: give "
             "--dataset, the images to compare on"
         )
-    return {name: data.get(name) for name in ("name", "data_dir", "image_size", "flip")}
+    known = vars(DataSettings.from_arguments(**(trained or {"name": ""})))
+    if "dataset" in given:
+        known = {name: known[name] for name in ("fit", "background")}
+    settings = DataSettings(**{**known, **given})
+    check_data(settings.arguments)
+    return path, settings.arguments
 
 
 def slug(name: str) -> str:

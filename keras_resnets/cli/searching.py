@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from keras_resnets.cli.options import Count, data_options, quiet_option, slug
+from keras_resnets.cli.options import Count, data_options, quiet_option, slug, take_data_settings
 from keras_resnets.errors import InputError
 
 __all__ = ["search"]
@@ -47,11 +47,11 @@ __all__ = ["search"]
 @click.option("--widths", type=str, help="First-stage widths to try: 8,16,32,48.")
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
 @quiet_option
-def search(dataset, run_dir, blocks_per_stage, widths, seed, verbose, **options):
+def search(run_dir, blocks_per_stage, widths, verbose, **options):
     """Search depth and width, train the winner, export and verify it.
 
     Without options: on the embedded handwritten digits, in a few minutes on two cores. Interrupted,
-    the same command goes on where it was.
+    the same command resumes where it was.
     """
     from keras_resnets.tuning.checks import check_search
     from keras_resnets.tuning.settings import SearchSettings
@@ -59,8 +59,9 @@ def search(dataset, run_dir, blocks_per_stage, widths, seed, verbose, **options)
 
     space = {"blocks_per_stage": blocks_per_stage, "widths": widths}
     space = {name: _numbers(name, text) for name, text in space.items() if text is not None}
-    settings = SearchSettings(dataset=dataset, seed=seed, space=SearchSpace(**space), **options)
-    run_dir = run_dir or f"runs/search-{slug(dataset)}-seed{seed}"
+    data = vars(take_data_settings(options))
+    settings = SearchSettings(space=SearchSpace(**space), **data, **options)
+    run_dir = run_dir or f"runs/search-{slug(settings.dataset)}-seed{settings.seed}"
     check_search(settings, run_dir)
     from keras_resnets.tuning.search import search as run  # after the checks: TensorFlow is slow
 

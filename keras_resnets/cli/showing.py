@@ -7,7 +7,12 @@ from pathlib import Path
 import click
 
 from keras_resnets.cli.completion import complete_recipes, complete_settings
-from keras_resnets.cli.options import check_output, dataset_options, quiet_option
+from keras_resnets.cli.options import (
+    check_output,
+    dataset_options,
+    quiet_option,
+    take_data_settings,
+)
 from keras_resnets.errors import ConfigError, InputError
 from keras_resnets.words import wrap
 
@@ -48,7 +53,7 @@ _DPI = 100
 )
 @click.option("-o", "--output", default="data.png", show_default=True, type=click.Path())
 @quiet_option
-def show_data(recipe, changes, images, versions, seed, output, verbose, dataset, **data):
+def show_data(recipe, changes, images, versions, seed, output, verbose, **options):
     """Draw training images and what augmentation makes of them.
 
     A row holds an image and its versions in the first epochs. Without --recipe and --set: shifted
@@ -62,7 +67,7 @@ def show_data(recipe, changes, images, versions, seed, output, verbose, dataset,
         raise InputError(f"`--output` must end in .png. Received: {output}")
     check_output(output)
     augmentation = _augmentation(recipe, changes)
-    data["name"] = dataset
+    data = take_data_settings(options).arguments
     check_data(data)
     from keras_resnets.data.load import load_data  # after the checks: TensorFlow is slow
     from keras_resnets.data.pictures import draw_augmentation

@@ -11,7 +11,14 @@ from keras_resnets.cli.completion import (
     complete_recipes,
     complete_settings,
 )
-from keras_resnets.cli.options import data_options, deliver, quiet_option, slug, table
+from keras_resnets.cli.options import (
+    data_options,
+    deliver,
+    quiet_option,
+    slug,
+    table,
+    take_data_settings,
+)
 from keras_resnets.cli.settings import recipe_changes
 
 __all__ = ["recipes", "train"]
@@ -79,40 +86,22 @@ __all__ = ["recipes", "train"]
 @click.option("--tensorboard", is_flag=True, help="Also write logs for TensorBoard.")
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
 @quiet_option
-def train(
-    model,
-    dataset,
-    data_dir,
-    download,
-    image_size,
-    flip,
-    run_dir,
-    profile,
-    tensorboard,
-    verbose,
-    **options,
-):
+def train(model, run_dir, profile, tensorboard, verbose, **options):
     """Train the network MODEL on a data set.
 
-    Interrupted, the same command goes on where it was.
+    Interrupted, the same command resumes where it was.
     """
     from keras_resnets.training.checks import check_training
 
+    data = take_data_settings(options)
     settings = _settings(**options)
-    data = {
-        "name": dataset,
-        "data_dir": data_dir,
-        "download": download,
-        "image_size": image_size,
-        "flip": flip,
-    }
-    run_dir = run_dir or f"runs/train-{slug(model)}-{slug(dataset)}-seed{settings.seed}"
-    check_training(model, data, settings, run_dir)
+    run_dir = run_dir or f"runs/train-{slug(model)}-{slug(data.dataset)}-seed{settings.seed}"
+    check_training(model, data.arguments, settings, run_dir)
     from keras_resnets.training.program import run_training  # after the checks: TensorFlow is slow
 
     run_training(
         model,
-        data,
+        data.arguments,
         settings,
         run_dir,
         print_fn=click.echo,

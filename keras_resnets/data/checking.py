@@ -162,8 +162,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         f"images      {images}",
         f"sizes       {small}" + (f" to {large}" if large != small else ", all of them"),
         f"formats     {formats}; {'grey' if report['grey'] else 'colours'}",
-        f"balance     the largest class has {report['imbalance']:g} times the images of the "
-        "smallest",
+        f"balance     {_balance(report['imbalance'])}",
     ]
     lines += [f"left out    {why}: {count:,}" for why, count in report["left_out"].items()]
     lines += _some("unreadable", [f"{x['file']} ({x['reason']})" for x in report["unreadable"]])
@@ -175,6 +174,12 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     if not any(report[key] for key in found):
         lines.append("no damage, no image in two splits, no image twice")
     return lines
+
+
+def _balance(ratio: float) -> str:
+    if ratio == 1:
+        return "all classes have as many images"
+    return f"the largest class has {ratio:g} times the images of the smallest"
 
 
 def _some(title: str, rows: list[str]) -> list[str]:

@@ -216,7 +216,11 @@ def decode_files(
         >>> decode_files([Path("half.jpg")])[1]
         {PosixPath('half.jpg'): 'image file is truncated (12 bytes not processed)'}
     """
-    return _sorted_out(lambda path: pixel_digest(path.read_bytes()), paths, progress)
+    return _sorted_out(_file_digest, paths, progress)
+
+
+def _file_digest(path: Path) -> bytes:
+    return pixel_digest(path.read_bytes())
 
 
 def pixel_digest(data: bytes) -> bytes:
@@ -229,27 +233,35 @@ def pixel_digest(data: bytes) -> bytes:
     return hashlib.blake2b(pixels.tobytes() + repr(pixels.shape).encode(), digest_size=16).digest()
 
 
+_LAST: dict[Callable, dict[Path, tuple]] = {}
+"""Results of the last files read by each function: a command looks at a folder before it imports
+TensorFlow, and again behind it."""
+
+
 def _sorted_out(function, paths, progress):
     """Return the results of a function of each path, and the reasons where it fails."""
+    known, now = _LAST.get(function, {}), {}
 
     def attempt(path):
         try:
-            return path, function(path), None
+            stat = path.stat()
+            state = (stat.st_size, stat.st_mtime_ns)
+            if path in known and known[path][0] == state:
+                return path, known[path]
+            return path, (state, function(path), None)
         except UnreadableImage as error:
-            return path, None, str(error)
+            return path, (state, None, str(error))
         except OSError as error:
-            return path, None, error.strerror or str(error)
+            return path, (None, None, error.strerror or str(error))
 
-    good, bad = {}, {}
     with ThreadPool(_THREADS) as pool:
-        for done, (path, result, reason) in enumerate(pool.imap(attempt, paths, chunksize=16), 1):
-            if reason is None:
-                good[path] = result
-            else:
-                bad[path] = reason
+        for done, (path, row) in enumerate(pool.imap(attempt, paths, chunksize=16), 1):
+            now[path] = row
             if progress is not None and (done % 64 == 0 or done == len(paths)):
                 progress(done, len(paths))
-    return good, bad
+    _LAST[function] = now
+    good = {path: result for path, (_, result, reason) in now.items() if reason is None}
+    return good, {path: reason for path, (_, _, reason) in now.items() if reason is not None}
 
 
 def unreadable_error(unreadable: dict[Path, str]) -> DataError:

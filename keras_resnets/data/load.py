@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from keras_resnets.data.decoding import Decoder, in_channels
 from keras_resnets.data.folder import FolderSource, decode_original
 from keras_resnets.data.images import ImageData, Originals
-from keras_resnets.data.options import check_dataset
+from keras_resnets.data.options import check_data
 from keras_resnets.data.prepared import open_builder, prepare
 from keras_resnets.data.settings import DIGITS, DataSettings
 from keras_resnets.data.sizes import choose_size, pixels
@@ -84,8 +83,6 @@ def load_data(
         >>> load_data().image_shape
         (8, 8, 1)
     """
-    check_dataset(name, data_dir, download)
-    name = os.path.expanduser(name)
     settings = DataSettings(
         dataset=name,
         data_dir=data_dir,
@@ -95,17 +92,13 @@ def load_data(
         fit=fit,
         background=background,
         layout=layout,
-        labels=None if labels is None else os.fspath(labels),
+        labels=labels,
         skip_unreadable=skip_unreadable,
         download=download,
     )
-    if Path(settings.dataset).is_dir():
-        return from_folder(FolderSource(settings, progress), settings, network_size)
-    if settings.labels is not None:
-        raise DataError(
-            "`labels` goes with a folder of images. "
-            f"Received: labels={settings.labels!r} for {settings.dataset!r}"
-        )
+    source = check_data(settings.arguments, progress)
+    if source is not None:
+        return from_folder(source, settings, network_size)
     return _from_tfds(settings, network_size, print_fn)
 
 
@@ -171,7 +164,7 @@ def _identified(source: str, settings: DataSettings) -> str:
 def _size(settings, sizes, network_size) -> tuple[tuple[int, int], str]:
     given = settings.image_size
     if given is None:
-        return choose_size(list(sizes), network_size)
+        return choose_size(list(sizes), network_size and tuple(network_size))
     return (given if isinstance(given, tuple) else (given, given)), "as asked for"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_resnets.data import prepared
+from keras_resnets.data.folder import FolderSource
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import DataError, nearest
 
@@ -59,14 +60,31 @@ def check_dataset(
     prepared.check_place(text, data_dir, download)
 
 
-def check_data(data: Mapping[str, Any]) -> None:
-    """Check the arguments of `load_data`, given as a mapping, as `check_dataset` does.
+def check_data(
+    data: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
+) -> FolderSource | None:
+    """Check the arguments of `load_data`, given as a mapping; a folder by its files' headers.
+
+    Args:
+        data: The arguments.
+        progress: Called with the numbers of a folder's files looked at and of all.
+
+    Returns:
+        The folder, None for TensorFlow Datasets.
 
     Raises:
-        DataError: As for `check_dataset` and `DataSettings`.
+        DataError: As for `check_dataset`, `DataSettings` and `FolderSource`.
     """
-    DataSettings.from_arguments(**data)
-    check_dataset(data["name"], data.get("data_dir"), data.get("download", True))
+    settings = DataSettings.from_arguments(**data)
+    check_dataset(settings.dataset, settings.data_dir, settings.download)
+    if Path(settings.dataset).expanduser().is_dir():
+        return FolderSource(settings, progress)
+    if settings.labels is not None:
+        raise DataError(
+            "`labels` goes with a folder of images. "
+            f"Received: labels={settings.labels!r} for {settings.dataset!r}"
+        )
+    return None
 
 
 def unknown_name(name: str, registered: Iterable[str] = ()) -> DataError:

@@ -12,7 +12,7 @@ from keras_resnets.data.batches import augmented_batches
 from keras_resnets.data.images import ImageData
 from keras_resnets.fonts import Lettering
 
-__all__ = ["augmented_versions", "draw_augmentation"]
+__all__ = ["augmented_versions", "draw_augmentation", "draw_classes"]
 
 _SHOWN_CLASSES = 2
 """Classes of a mixed image that are named."""
@@ -114,6 +114,58 @@ def draw_augmentation(
                 ax.set_title(_mixture(weight, mixed), fontsize=6, pad=2, **lettering.style)
     grid[0, 0].set_title("original", fontsize=7, pad=2)
     return figure
+
+
+def draw_classes(data: ImageData, *, classes: int = 20, images: int = 8) -> Figure:
+    """Draw some training images of each class, a row each, as networks get them.
+
+    Args:
+        data: The data set.
+        classes: Most rows; of more classes, every so-manieth is drawn.
+        images: Images in a row.
+
+    Returns:
+        The figure.
+
+    Raises:
+        DataError: An image cannot be decoded.
+
+    Example:
+        >>> draw_classes(data).savefig("classes.png")
+    """
+    step = -(-data.classes // classes)
+    shown = list(range(0, data.classes, step))
+    labels = np.array([], np.int64) if data.read_labels is None else data.read_labels("train")
+    if data.read_labels is None:
+        labels = data.images("train", _LOOKED_AT * images * len(shown))[1]
+    places = {label: np.flatnonzero(labels == label)[:images] for label in shown}
+    pictures = _images_at(data, np.concatenate(list(places.values())))
+    height, width, _ = data.image_shape
+    size = (images * 0.96 + 0.4, len(shown) * 0.96 * height / width + 0.1)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, hspace=0, wspace=0)
+    lettering = Lettering(data.class_names)
+    names = lettering.short(_ROW_WIDTH)
+    for axes, label in zip(figure.subplots(len(shown), images, squeeze=False), shown, strict=True):
+        for ax in axes[len(places[label]) :]:
+            ax.axis("off")
+        for ax, place in zip(axes, places[label], strict=False):
+            _show(ax, pictures[place])
+        axes[0].set_ylabel(names[label], fontsize=7, **lettering.style)
+    return figure
+
+
+def _images_at(data: ImageData, places) -> dict[int, np.ndarray]:
+    """Return the training images at some places."""
+    import tensorflow as tf
+
+    chosen = tf.constant(sorted(places), tf.int64)
+    read = data.read if data.originals is None else data.originals.read
+    found = read("train").take(int(max(places)) + 1).enumerate()
+    found = found.filter(lambda place, _: tf.reduce_any(place == chosen))
+    if data.originals is not None:
+        found = found.map(lambda place, pair: (place, (data.originals.decoded(pair[0]), pair[1])))
+    return {int(place): image for place, (image, _) in found.as_numpy_iterator()}
 
 
 def _varied(labels, count: int) -> list[int]:

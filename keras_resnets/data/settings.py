@@ -59,7 +59,10 @@ class DataSettings:
     download: bool = True
 
     def __post_init__(self):
-        object.__setattr__(self, "dataset", os.fspath(self.dataset))
+        for name in ("dataset", "data_dir", "labels"):
+            value = getattr(self, name)
+            if isinstance(value, os.PathLike):
+                object.__setattr__(self, name, os.fspath(value))
         size = self.image_size
         if isinstance(size, list | tuple):
             object.__setattr__(self, "image_size", tuple(size))
@@ -97,13 +100,6 @@ class DataSettings:
         """
         known = {k: v for k, v in arguments.items() if k in _FIELDS and k != "dataset"}
         return DataSettings(dataset=name, **known)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What makes the images what they are, as JSON-ready values: not where they lie."""
-        values = self.arguments
-        del values["data_dir"], values["download"]
-        return values
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(DataSettings))

@@ -60,5 +60,5 @@ def _area(size: tuple[int, int]) -> int:
 
 
 def _extent(sizes) -> str:
-    smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
+    smallest, *_, largest = sorted(sizes, key=lambda size: (_area(size), size))
     return f"{pixels(smallest)} to {pixels(largest)}"

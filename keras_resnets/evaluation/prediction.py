@@ -133,6 +133,8 @@ def check_request(
     output: str | Path | None = None,
     sheet: str | Path | None = None,
     image_size: int | tuple[int, int] | None = None,
+    fit: str | None = None,
+    background: str | None = None,
     skip_unreadable: bool = False,
 ) -> tuple[list[Path], dict[str, int]]:
     """Return the images that `run_predict` is asked about, and how many were left out and why.
@@ -144,7 +146,7 @@ def check_request(
             first bytes.
     """
     check(is_int(top), "top", "a positive integer", top)
-    DataSettings(image_size=image_size)
+    DataSettings(image_size=image_size, fit=fit or "crop", background=background or "white")
     check_model_file(path)
     if output is not None:
         check_file(output, "output", (".csv", ".json"))

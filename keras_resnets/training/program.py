@@ -34,7 +34,7 @@ from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 from keras_resnets.verbosity import Printer
-from keras_resnets.words import LINE, compact
+from keras_resnets.words import LINE, compact, wrap
 
 __all__ = ["epoch_line", "run_training"]
 
@@ -82,7 +82,10 @@ def run_training(
     identity = run_identity(model, data, settings)
     folder = check_training(model, data, settings, run_dir)
     devices = open_strategy(settings.strategy)
-    images = load_data(**data, print_fn=print_fn)
+    with print_fn.counting("files") as progress:
+        images = load_data(
+            **data, network_size=_network_size(config), progress=progress, print_fn=print_fn
+        )
     if devices.workers == 1 and (folder / "summary.json").is_file():
         _settle(folder, images, settings)
         if folder.is_finished:  # before the images are looked at, which takes long for many
@@ -111,6 +114,12 @@ def run_training(
             run.profile(folder / "profile.csv")
         result = run.train(folder, devices, tensorboard)
         return run.deliver(result, folder)
+
+
+def _network_size(config: NetworkConfig) -> tuple[int, int] | None:
+    """Return the size of images that a network was made for, None if it takes any."""
+    height, width, _ = config.input_shape
+    return None if None in (height, width) else (height, width)
 
 
 def _finished(folder: RunFolder, print_fn, profile: bool) -> dict[str, Any]:
@@ -172,6 +181,8 @@ class _Program:
             f"{self.trained_on.sizes['train']} images by the recipe {recipe.name}, "
             f"into {folder.path}"
         )
+        for line in self.images.notes:
+            self.print_fn(wrap(line))
         execution = execution_for(self.settings, self.plan.steps_per_epoch)
         self.print_fn(
             f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else "")
@@ -235,6 +246,8 @@ class _Program:
             "seconds": round(result.seconds, 1),
             "data": {
                 **self.data,
+                "image_size": list(self.images.image_shape[:2]),
+                "image_shape": list(self.images.image_shape),
                 "images": self.images.sizes,
                 "classes": list(self.images.class_names),
             },
