@@ -17,7 +17,6 @@ from keras_resnets.evaluation.photos import find_photos
 from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
-from keras_resnets.fonts import missing_letters_note
 from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.files import check_model_file
 from keras_resnets.outputs import check_file
@@ -117,6 +116,8 @@ def run_predict(
         _write_sheet(Path(sheet), shown, rows)
         cut = f" with the first {count(len(shown), 'image')}" * (len(shown) < len(rows))
         print_fn(wrap(f"wrote {sheet}{cut}"))
+        from keras_resnets.fonts import missing_letters_note  # matplotlib takes a while
+
         if note := missing_letters_note(names):
             print_fn(wrap(note))
     if output is not None:

@@ -18,7 +18,6 @@ from keras_resnets.evaluation.metrics import Metrics, classification_metrics
 from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
-from keras_resnets.fonts import missing_letters_note
 from keras_resnets.models.checks import check, check_choice, is_int
 from keras_resnets.models.files import check_model_file
 from keras_resnets.outputs import check_folder
@@ -118,6 +117,8 @@ def run_evaluate(
         _write_evaluation(Path(output), result, metrics)
         files = "evaluation.json, per_class.csv, confusion.png and calibration.png"
         print_fn(wrap(f"wrote {files} into {output}"))
+        from keras_resnets.fonts import missing_letters_note  # matplotlib takes a while
+
         if note := missing_letters_note(images.class_names):
             print_fn(wrap(note))
     return result

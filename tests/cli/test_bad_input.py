@@ -21,7 +21,7 @@ AT_ONCE = [
     ("serach", "no command is named 'serach'; nearest: search"),
     (
         "frobnicate",
-        "no command is named 'frobnicate'; commands: convert, describe, evaluate, export",
+        "no command is named 'frobnicate'; commands: check-data, compare, convert, describe",
     ),
     ("--nosuch", "No such option"),
     ("search --trails 3", "No such option: --trails|No such option '--trails'"),
