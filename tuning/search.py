@@ -32,7 +32,12 @@ from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
 from keras_resnets.tuning.settings import SearchSettings
 from keras_resnets.tuning.space import Budget
-from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
+from keras_resnets.tuning.tuner import (
+    CHECKPOINTS,
+    SearchTuner,
+    candidate_settings,
+    check_training,
+)
 from keras_resnets.tuning.worker import Worker
 
 __all__ = ["SearchResult", "search"]
@@ -92,6 +97,7 @@ def search(
     execution = execution_for(settings)
     _keep_off_gpu()
     data = load_data(**settings.data)
+    check_training(settings, data)
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     with folder:

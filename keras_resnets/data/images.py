@@ -245,6 +245,12 @@ class ImageData:
                 f"{first_line(error)}"
             ) from error
 
+    def class_counts(self, split: str) -> np.ndarray:
+        """Return the number of a split's images of each class, ``(classes,)``."""
+        labels = self.read(split).take(self.sizes[split]).map(lambda image, label: label)
+        batches = [np.asarray(batch) for batch in labels.batch(4096).as_numpy_iterator()]
+        return np.bincount(np.concatenate(batches), minlength=self.classes)
+
     def adapt(self, config: NetworkConfig) -> NetworkConfig:
         """Return `config` for these images: their shape, classes and channel statistics.
 

@@ -24,13 +24,21 @@ from keras_resnets.training.distribution import open_strategy
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.fit import (
     check_augmentation,
+    class_weights_for,
     config_for_training,
     prepare_device,
     train,
     training_data,
 )
+from keras_resnets.training.health import Subject, at_chance, one_class_warning, only_class
+from keras_resnets.training.planning import check_image_size, plan_lines
 from keras_resnets.training.progress import ProgressBar, clock
-from keras_resnets.training.results import accuracy, write_history, write_model
+from keras_resnets.training.results import (
+    accuracy,
+    predicted_classes,
+    write_history,
+    write_model,
+)
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 
 __all__ = ["epoch_line", "run_training"]
@@ -87,7 +95,7 @@ def run_training(
         config = transfer.transfer_config(config, start)
         head = "with its head" if start.classes == config.classes else "under a new head"
         begin = f"begins with the weights of {settings.init}, {head}"
-    run = _Program(name, config, images, data, settings, identity, print_fn)
+    run = _Program(name, config, images, data, settings, identity, print_fn, devices)
     with contextlib.ExitStack() as stack:
         if _is_finished(folder, devices, images.fingerprint, stack):
             return _finished(folder, print_fn, profile) if devices.is_chief else {}
@@ -141,7 +149,11 @@ def _is_finished(folder: RunFolder, devices, fingerprint: str, stack) -> bool:
 class _Program:
     """What a run is made of, and its steps."""
 
-    def __init__(self, name, config, images: ImageData, data, settings, identity, print_fn):
+    def __init__(self, name, config, images: ImageData, data, given, identity, print_fn, devices):
+        self.trained_on = training_data(images, given)
+        count = self.trained_on.sizes["train"]
+        settings = given.fit_to(count, devices.replicas)
+        self.plan_lines = plan_lines(given, settings, count)
         self.name = name
         self.config = config
         self.images = images
@@ -150,9 +162,10 @@ class _Program:
         self.identity = identity
         self.print_fn = print_fn
         self.cost = complexity(config)
-        self.trained_on = training_data(images, settings)
-        self.plan: TrainingPlan = settings.plan(self.trained_on.sizes["train"])
+        self.plan: TrainingPlan = settings.plan(count)
+        check_image_size(config, settings)
         check_augmentation(self.trained_on, settings)
+        class_weights_for(self.trained_on, settings)
         self._drawn = time.monotonic()
 
     def introduce(self, folder: RunFolder, devices) -> None:
@@ -163,6 +176,8 @@ class _Program:
             f"{self.trained_on.sizes['train']} images by the recipe {recipe.name}, "
             f"into {folder.path}"
         )
+        for line in self.plan_lines:
+            self.print_fn(line)
         execution = execution_for(self.settings, self.plan.steps_per_epoch)
         self.print_fn(
             f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else "")
@@ -198,6 +213,7 @@ class _Program:
                 on_epoch=on_epoch if devices.is_chief else None,
                 callbacks=[*callbacks, *filter(None, [bar])],
                 devices=devices,
+                on_warning=print_fn if devices.is_chief else None,
             )
         if result.diverged:
             raise InputError(self._divergence(result, folder / "checkpoint.keras"))
@@ -216,6 +232,7 @@ class _Program:
             "val_accuracy": history[-1]["val_accuracy"],
             "best_epoch": _best(history),
             "test_accuracy": accuracy(result.model, self.images, "test"),
+            "warnings": self._warnings(result),
             "seconds": round(result.seconds, 1),
             "data": {
                 **self.data,
@@ -239,6 +256,19 @@ class _Program:
             f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}"
         )
         return summary
+
+    def _warnings(self, result) -> list[str]:
+        """Say where the finished model has learned nothing; return it as texts."""
+        subject = Subject.of(self.images, self.settings)
+        only = only_class(predicted_classes(result.model, self.images, "test"))
+        lines = []
+        if only is not None and self.images.classes > 1:
+            lines = one_class_warning(subject, result.history, only, "test")
+            for line in lines:
+                self.print_fn(line)
+        elif not self.settings.all_data:
+            lines = at_chance(subject, result.history)  # said during the training
+        return [" ".join(line.strip() for line in lines)] if lines else []
 
     @property
     def _title(self) -> str:

@@ -12,7 +12,7 @@ from keras_resnets.models.network import Network
 from keras_resnets.training.fit import HISTORY
 from keras_resnets.training.losses import compile_for_evaluation
 
-__all__ = ["accuracy", "write_history", "write_model"]
+__all__ = ["accuracy", "predicted_classes", "write_history", "write_model"]
 
 
 def write_model(model: Network, path: str | Path) -> None:
@@ -36,6 +36,13 @@ def accuracy(model: Network, data: ImageData, split: str) -> float:
         right += int((answers.argmax(-1) == labels.numpy()).sum())
         total += len(labels)
     return right / total
+
+
+def predicted_classes(model: Network, data: ImageData, split: str) -> np.ndarray:
+    """Return the class that a model predicts for each image of a split, ``(images,)``."""
+    batches = data.evaluation_batches(split, 256)
+    answers = [np.asarray(model(images, training=False)).argmax(-1) for images, _ in batches]
+    return np.concatenate(answers)
 
 
 def write_history(history: list[dict], path: str | Path) -> None:
