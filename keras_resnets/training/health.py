@@ -17,6 +17,9 @@ __all__ = ["HealthWatch", "Subject", "at_chance", "one_class_warning", "only_cla
 _PATIENCE = 0.3
 """Fraction of the run that validation may stay at chance: a warm-up lasts as long."""
 
+_LATE = 0.6
+"""Fraction of the run from which validation counts alone, whatever the training images say."""
+
 _LEAST_EPOCHS = 3
 
 
@@ -108,8 +111,9 @@ class HealthWatch(keras.callbacks.Callback):
 def at_chance(subject: Subject, history: list[dict]) -> list[str]:
     """Return lines about a validation that has stayed at chance, none where it has not.
 
-    It has where its mean over the last 30 % of the run, and three epochs at least, is within a
-    standard deviation of the largest class's share.
+    It has where both its mean over the last 30 % of the run (three epochs at least) and its last
+    value are at most half a standard deviation above the largest class's share. In the first 60 %
+    of the run the training accuracy must be about there too.
 
     Args:
         subject: What is trained.
@@ -121,7 +125,8 @@ def at_chance(subject: Subject, history: list[dict]) -> list[str]:
     if len(last) < epochs or None in last or chance == 1:
         return []
     noise = math.sqrt(chance * (1 - chance) / sum(subject.counts))
-    if sum(last) / len(last) > chance + noise:
+    best = max(sum(last) / len(last), last[-1])
+    if best > chance + noise / 2 or _is_learning(subject, history):
         return []
     largest = subject.class_names[subject.largest]
     return [
@@ -159,6 +164,12 @@ def _is_a_share(history: list[dict], subject: Subject) -> bool:
     total = sum(subject.counts)
     shares = {count for count in subject.counts if abs(last[-1] * total - count) < 1e-3}
     return bool(shares) and max(last) - min(last) < 1e-6
+
+
+def _is_learning(subject: Subject, history: list[dict]) -> bool:
+    """Say whether the training images are learned, and there is time for more."""
+    early = len(history) < _LATE * subject.plan.epochs
+    return early and history[-1]["accuracy"] > subject.chance + 0.1 * (1 - subject.chance)
 
 
 def _remedies(subject: Subject, history: list[dict]) -> list[str]:

@@ -34,8 +34,7 @@ from keras_resnets.training.health import Subject, at_chance, one_class_warning,
 from keras_resnets.training.planning import check_image_size, plan_lines
 from keras_resnets.training.progress import ProgressBar, clock
 from keras_resnets.training.results import (
-    accuracy,
-    predicted_classes,
+    predictions,
     write_history,
     write_model,
 )
@@ -221,6 +220,7 @@ class _Program:
 
     def deliver(self, result, folder: RunFolder) -> dict[str, Any]:
         history = result.history
+        labels, predicted = predictions(result.model, self.images, "test")
         summary = {
             "model": self.name,
             "recipe": self.settings.recipe.name,
@@ -228,11 +228,12 @@ class _Program:
             "params": self.cost.trainable_params,
             "macs": self.cost.macs,
             "epochs": len(history),
+            "steps": min(self.plan.steps, len(history) * self.plan.steps_per_epoch),
             "out_of_patience": result.out_of_patience,
             "val_accuracy": history[-1]["val_accuracy"],
             "best_epoch": _best(history),
-            "test_accuracy": accuracy(result.model, self.images, "test"),
-            "warnings": self._warnings(result),
+            "test_accuracy": float((labels == predicted).mean()),
+            "warnings": self._warnings(result, predicted),
             "seconds": round(result.seconds, 1),
             "data": {
                 **self.data,
@@ -257,10 +258,10 @@ class _Program:
         )
         return summary
 
-    def _warnings(self, result) -> list[str]:
+    def _warnings(self, result, predicted) -> list[str]:
         """Say where the finished model has learned nothing; return it as texts."""
         subject = Subject.of(self.images, self.settings)
-        only = only_class(predicted_classes(result.model, self.images, "test"))
+        only = only_class(predicted)
         lines = []
         if only is not None and self.images.classes > 1:
             lines = one_class_warning(subject, result.history, only, "test")

@@ -209,8 +209,8 @@ class TrainingSettings:
         """Return the batch that was given, or the recipe's, halved for small sets."""
         batch, share = self._whole_batch, self.accumulate * replicas
         even = 2 * share  # TensorFlow's kernels for odd batches are slower, and some were broken
-        if self.batch_size is None and batch % share == 0:
-            fewest = self.recipe.min_epoch_steps
+        fewest = self.recipe.min_epoch_steps
+        if self.batch_size is None and fewest and batch % share == 0:
             least = max(_LEAST_BATCH, even)
             while images // batch < fewest and batch // 2 >= least and batch % (2 * even) == 0:
                 batch //= 2
