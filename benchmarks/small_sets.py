@@ -154,8 +154,8 @@ def cli(out, cifar10_dir, seeds):
 def _row(data: SmallSet, baseline: float, runs: list[dict]) -> str:
     ours = ", ".join(f"{run['test_accuracy']:.1%}" for run in runs)
     seconds = np.mean([run["seconds"] for run in runs])
-    images = f"{len(data.labels['train']):,}"
-    return f"| {data.name} | {images} | {baseline:.1%} | {ours} | {runs[0]['steps']:,} | {seconds:.0f} |"
+    images, steps = f"{len(data.labels['train']):,}", f"{runs[0]['steps']:,}"
+    return f"| {data.name} | {images} | {baseline:.1%} | {ours} | {steps} | {seconds:.0f} |"
 
 
 if __name__ == "__main__":

@@ -101,14 +101,13 @@ def test_only_class():
     assert only_class([3, 2]) is None
 
 
-@pytest.mark.parametrize("rate", [1e-9, 0.1])
-def test_a_real_training(rate, tiny_config, few_digits):
+def test_a_real_training_that_cannot_learn(tiny_config, few_digits):
     lines = []
-    settings = TrainingSettings(recipe="search", epochs=10, batch_size=8).set(lr=rate)
+    settings = TrainingSettings(recipe="search", epochs=6, batch_size=24).set(lr=1e-9)
     result = train(tiny_config, few_digits, settings, on_warning=lines.append)
-    learned = result.history[-1]["val_accuracy"] > 0.5
-    assert learned == (rate == 0.1)
-    assert bool(lines) != learned
+    assert result.history[-1]["val_accuracy"] < 0.3
+    assert lines
+    assert "24 steps are few: try --epochs 150" in lines[-2]
 
 
 def test_the_program_says_it_and_keeps_it(tmp_path):
