@@ -167,8 +167,7 @@ def check_training(settings: SearchSettings, data) -> None:
 def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> TrainingSettings:
     """Return how a candidate is trained."""
     return TrainingSettings(
-        # The learning rate is searched for the batch at hand: it does not follow the batch too.
-        recipe=load_recipe("search").set(learning_rate=values["learning_rate"], scaling="none"),
+        recipe=load_recipe("search").set(learning_rate=values["learning_rate"]),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         precision=settings.precision,

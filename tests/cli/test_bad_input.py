@@ -48,6 +48,8 @@ AT_ONCE = [
     ("train resnet20_cifar --set mixap=1", "`mixap` is not a setting of a recipe; nearest: mixup"),
     ("train resnet20_cifar --set mixup=-1", "`augmentation.mixup` must be"),
     ("train resnet20_cifar --accumulate 3", "`accumulate` must divide `batch_size`"),
+    ("train resnet20_cifar --class-weights balancd", "'balanced' or an existing .json or .csv"),
+    ("search --class-weights missing.csv", "'balanced' or an existing .json or .csv"),
     ("train resnet20_cifar --strategy miror", "'miror' is not one of"),
     ("train resnet20_cifar --init nowhere.keras", "an existing .keras file"),
     ("recipes quik", "no recipe is named 'quik'; nearest: quick"),
@@ -86,6 +88,9 @@ LATER = [
     ("search --run-dir full", "run folder 'full' is not empty and holds no run"),
     ("train resnet8_cifar --dataset fashion_mnistt", "nearest: .*fashion_mnist"),
     ("train resnet8_cifar --run-dir file/run", "run folder 'file/run' cannot be written"),
+    ("train resnet8_cifar --batch-size 4096", "batch_size=4096 for 1[0-9]+ images"),
+    ("train resnet18 --image-size 16", "16 x 16 are smaller than the network's total stride, 32"),
+    ("search --batch-size 4096", "batch_size=4096 for 1[0-9]+ images"),
     ("export lonely.keras --dataset keras_resnets_digits", "cannot be read as a Keras model"),
     (
         "convert lonely.keras --to plain -o out.keras --dataset keras_resnets_digits",
