@@ -228,6 +228,8 @@ class _Program:
             "params": self.cost.trainable_params,
             "macs": self.cost.macs,
             "epochs": len(history),
+            "batch_size": self.settings.batch_size,
+            "learning_rate": self.settings.learning_rate,
             "steps": min(self.plan.steps, len(history) * self.plan.steps_per_epoch),
             "out_of_patience": result.out_of_patience,
             "val_accuracy": history[-1]["val_accuracy"],
