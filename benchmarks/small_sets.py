@@ -21,11 +21,10 @@ import numpy as np
 MODEL = "resnet20_cifar"
 SETS = ("digits-60", "digits-250", "digits-1200", "cifar-2x125", "cifar-5x200")
 _CIFAR = {
-    "cifar-2x125": (("cat", "dog"), 125),
-    "cifar-5x200": (("airplane", "automobile", "bird", "deer", "ship"), 200),
+    "cifar-2x125": (("cat", "dog"), 125, 400),
+    "cifar-5x200": (("airplane", "automobile", "bird", "deer", "ship"), 200, 200),
 }
-_CIFAR_TEST = 200
-"""Test images of each class."""
+"""Classes, and training and test images of each."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ def _digits(name: str, count: int) -> SmallSet:
 def _cifar(name: str, folder: str | None) -> SmallSet:
     import tensorflow_datasets as tfds
 
-    names, count = _CIFAR[name]
+    names, *counts = _CIFAR[name]
     builder = tfds.builder("cifar10", data_dir=folder)
     known = builder.info.features["label"].names
     images, labels = {}, {}
-    for split, wanted in (("train", count), ("test", _CIFAR_TEST)):
+    for split, wanted in zip(("train", "test"), counts, strict=True):
         kept = {label: [] for label in names}
         for example in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)):
             rows = kept.get(known[example["label"]])
