@@ -62,6 +62,7 @@ def first_steps(config, data, settings, steps: int) -> dict:
     """Train by the first steps of a recipe; return loss, accuracy and images a second."""
     keras.utils.set_random_seed(settings.seed)
     data = training_data(data, settings)
+    settings = settings.fit_to(data.sizes["train"])
     model = build_for_training(config, settings, settings.plan(data.sizes["train"]))
     clock = _Steps()
     batches = data.training_batches(

@@ -94,4 +94,9 @@ class ResNetHyperModel(keras_tuner.HyperModel):
     def _plan(self, settings: TrainingSettings) -> TrainingPlan | None:
         if self.steps_per_epoch is None:
             return None
-        return settings.plan(self.steps_per_epoch * settings.batch_size)
+        # The steps are known already: nothing is left to fit to the data.
+        batch_size = settings.batch_size or settings.recipe.batch_size
+        settings = settings.replace(
+            batch_size=batch_size, epochs=settings.epochs or settings.recipe.epochs
+        )
+        return settings.plan(self.steps_per_epoch * batch_size)

@@ -33,7 +33,12 @@ from keras_resnets.tuning.oracles import make_oracle, planned_trials
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
 from keras_resnets.tuning.settings import NETWORK_SIZE, SearchSettings
 from keras_resnets.tuning.space import Budget
-from keras_resnets.tuning.tuner import CHECKPOINTS, SearchTuner, candidate_settings
+from keras_resnets.tuning.tuner import (
+    CHECKPOINTS,
+    SearchTuner,
+    candidate_settings,
+    check_training,
+)
 from keras_resnets.tuning.winner import keep_winner, kept_winner, winner_checkpoint
 from keras_resnets.tuning.worker import Worker
 from keras_resnets.verbosity import Printer
@@ -104,6 +109,7 @@ def search(
         data = load_data(
             **settings.data, network_size=NETWORK_SIZE, progress=progress, print_fn=print_fn
         )
+    check_training(settings, data)
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     folder.pin("data set", data.fingerprint)

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import ConfigError
+from keras_resnets.training.class_weights import check_class_weights
 from keras_resnets.training.settings import check_execution
 from keras_resnets.tuning.space import Budget, SearchSpace
 
@@ -29,11 +30,13 @@ class SearchSettings(DataSettings):
         trials: Number of candidates (Hyperband derives its own from `epochs`).
         epochs: Epochs of a candidate's training.
         final_epochs: Epochs of the winner's.
-        batch_size: Images a step.
+        batch_size: Images a step; by default 64, or less for few images, as
+            `TrainingSettings.fit_to` has it.
         max_params: Most trainable parameters of a candidate.
         max_macs: Most multiply-adds of a candidate for one image.
-        precision: As for `TrainingSettings`, like the next one.
+        precision: As for `TrainingSettings`, like the next two.
         xla: See there.
+        class_weights: See there.
         seed: Fixes proposals, weights, data order and augmentation.
         space: The choices.
 
@@ -45,18 +48,22 @@ class SearchSettings(DataSettings):
     trials: int = 10
     epochs: int = 12
     final_epochs: int = 40
-    batch_size: int = 64
+    batch_size: int | None = None
     max_params: int | None = None
     max_macs: int | None = None
     precision: str = "auto"
     xla: bool | None = None
+    class_weights: str | dict[str, float] | None = None
     seed: int = 0
     space: SearchSpace = field(default_factory=SearchSpace)
 
     def __post_init__(self):
         super().__post_init__()
+        check_class_weights(self.class_weights)
         for name in ("trials", "epochs", "final_epochs", "batch_size"):
             value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(
                     f"`{name}` must be a positive integer. Received: {name}={value!r}"

@@ -13,13 +13,14 @@ import keras_tuner
 from keras_resnets.errors import RunError
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
+from keras_resnets.training.fit import class_weights_for
 from keras_resnets.training.recipes import load_recipe
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.journal import Journal
 from keras_resnets.tuning.settings import NETWORK_SIZE, SearchSettings
 from keras_resnets.tuning.worker import Worker, WorkerError
 
-__all__ = ["CHECKPOINTS", "SearchTuner"]
+__all__ = ["CHECKPOINTS", "SearchTuner", "candidate_settings", "check_training"]
 
 CHECKPOINTS = "checkpoints"
 """Folder in the run folder that keeps what Hyperband may promote."""
@@ -165,6 +166,12 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
     return {name: v if v is None or math.isfinite(v) else None for name, v in row.items()}
 
 
+def check_training(settings: SearchSettings, data) -> None:
+    """Raise `ConfigError` where candidates could not be trained on a data set as asked."""
+    TrainingSettings(batch_size=settings.batch_size).fit_to(data.sizes["train"])
+    class_weights_for(data, settings)
+
+
 def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> TrainingSettings:
     """Return how a candidate is trained."""
     return TrainingSettings(
@@ -173,5 +180,6 @@ def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> Trai
         batch_size=settings.batch_size,
         precision=settings.precision,
         xla=settings.xla,
+        class_weights=settings.class_weights,
         seed=settings.seed,
     )

@@ -147,6 +147,7 @@ def _print_metrics(result) -> None:
     for name, value in (
         ("top-1 accuracy", f"{result['top1']:.2%}"),
         ("top-5 accuracy", None if result["top5"] is None else f"{result['top5']:.2%}"),
+        ("balanced accuracy", f"{result['balanced_accuracy']:.2%}"),
         ("negative log-likelihood", f"{result['nll']:.4f}"),
         ("Brier score", f"{result['brier']:.4f}"),
         ("expected calibration error", f"{result['ece']:.2%}"),

@@ -17,6 +17,7 @@ __all__ = [
     "Count",
     "Shape",
     "check_output",
+    "class_weights_option",
     "data_options",
     "dataset_options",
     "deliver",
@@ -169,6 +170,23 @@ _DATA_OPTIONS = (
         help="Fixes weights, data order and proposals.",
     ),
 )
+
+
+def _class_weights(ctx, param, value):
+    """Read the file before anything else is done."""
+    from keras_resnets.training.class_weights import read_class_weights
+
+    return None if value is None else read_class_weights(value)
+
+
+class_weights_option = click.option(
+    "--class-weights",
+    metavar="balanced|FILE",
+    callback=_class_weights,
+    help="What classes count in training: the same in all (balanced), or FILE.csv (class,weight) "
+    "or FILE.json.",
+)
+"""The option of commands that train."""
 
 
 def data_options(function):

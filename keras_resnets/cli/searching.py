@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from keras_resnets.cli.options import Count, data_options, quiet_option, slug, take_data_settings
+from keras_resnets.cli.options import (
+    Count,
+    class_weights_option,
+    data_options,
+    quiet_option,
+    slug,
+    take_data_settings,
+)
 from keras_resnets.errors import InputError
 
 __all__ = ["search"]
@@ -14,11 +21,10 @@ __all__ = ["search"]
 @data_options
 @click.option(
     "--batch-size",
-    default=64,
-    show_default=True,
     type=click.IntRange(1),
-    help="Images a training step.",
+    help="Images a training step.  [default: 64, less for few images]",
 )
+@class_weights_option
 @click.option(
     "--trials",
     default=10,

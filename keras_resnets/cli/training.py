@@ -12,6 +12,7 @@ from keras_resnets.cli.completion import (
     complete_settings,
 )
 from keras_resnets.cli.options import (
+    class_weights_option,
     data_options,
     deliver,
     quiet_option,
@@ -37,12 +38,13 @@ __all__ = ["recipes", "train"]
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help="Length, to which the recipe's schedule is scaled.  [default: the recipe's]",
+    help="Length, to which the recipe's schedule is scaled.  [default: the recipe's, more for few "
+    "images]",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Images a training step, over all devices.  [default: the recipe's]",
+    help="Images a training step, over all devices.  [default: the recipe's, less for few images]",
 )
 @click.option("--lr", "learning_rate", type=float, help="The same as --set lr=LR.")
 @click.option(
@@ -70,6 +72,7 @@ __all__ = ["recipes", "train"]
     type=click.IntRange(1),
     help="Stop after this many epochs without a better validation accuracy.",
 )
+@class_weights_option
 @click.option("--all-data", is_flag=True, help="Train on the validation images too.")
 @click.option("--init", type=click.Path(), help="A .keras file to begin with the weights of.")
 @click.option(

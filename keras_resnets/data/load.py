@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_resnets.data import sizes as image_sizes
 from keras_resnets.data.decoding import Decoder, in_channels
 from keras_resnets.data.folder import FolderSource, decode_original
 from keras_resnets.data.images import ImageData, Originals
 from keras_resnets.data.options import check_data
 from keras_resnets.data.prepared import open_builder, prepare
 from keras_resnets.data.settings import DIGITS, DataSettings
-from keras_resnets.data.sizes import choose_size, pixels
 from keras_resnets.errors import DataError
 
 __all__ = ["ImageData", "from_folder", "load_data"]
@@ -117,7 +117,7 @@ def from_folder(
         (28, 28, 1)
     """
     channels = settings.channels or (1 if source.is_grey else 3)
-    size, why = _size(settings, source.image_sizes, network_size)
+    size, why = image_sizes.image_size(settings.image_size, list(source.image_sizes), network_size)
     decoder = Decoder(channels, size, settings.fit, settings.background)
     originals = Originals(
         read=source.originals,
@@ -161,15 +161,8 @@ def _identified(source: str, settings: DataSettings) -> str:
     return source if changes == ("crop", "white") else f"{source} {changes}"
 
 
-def _size(settings, sizes, network_size) -> tuple[tuple[int, int], str]:
-    given = settings.image_size
-    if given is None:
-        return choose_size(list(sizes), network_size and tuple(network_size))
-    return (given if isinstance(given, tuple) else (given, given)), "as asked for"
-
-
 def _size_note(size, channels, why) -> str:
-    return f"images of {pixels(size)} x {channels}: {why}"
+    return f"images of {image_sizes.pixels(size)} x {channels}: {why}"
 
 
 def _may_flip(flip: bool | None, class_names) -> bool:
@@ -198,7 +191,7 @@ def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
     if None in found:
         some = examples("train").take(_LOOKED_AT).as_numpy_iterator()
         sizes = {example[image_key].shape[:2] for example in some}
-    size, why = _size(settings, sizes, network_size)
+    size, why = image_sizes.image_size(settings.image_size, list(sizes), network_size)
     channels = settings.channels or (1 if depth == 1 else 3)
     decoder = Decoder(channels, size, settings.fit, settings.background)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-__all__ = ["DEFAULT_SIZE", "choose_size", "pixels"]
+__all__ = ["DEFAULT_SIZE", "choose_size", "image_size", "pixels"]
 
 DEFAULT_SIZE = 64
 """Side of images that come in many sizes, where no network says another."""
@@ -48,6 +48,17 @@ def choose_size(
     side = max(-(-round(typical) // _STEP) * _STEP, min(DEFAULT_SIZE, min(own)))
     side = min(side, min(own))
     return (side, side), f"half of the images are smaller than {pixels(own)}: {found}"
+
+
+def image_size(
+    given: int | tuple[int, int] | None,
+    sizes: Sequence[tuple[int, int]],
+    network: tuple[int, int] | None = None,
+) -> tuple[tuple[int, int], str]:
+    """Return the size to bring images to, and why: what was given, or what `choose_size` says."""
+    if given is None:
+        return choose_size(sizes, network and tuple(network))
+    return (given if isinstance(given, tuple) else (given, given)), "as asked for"
 
 
 def pixels(size: tuple[int, int]) -> str:

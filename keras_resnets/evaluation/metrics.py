@@ -32,6 +32,8 @@ class Metrics:
         images: Number of images.
         top1: Part of the images whose most probable class is the true one.
         top5: Part whose true class is among the five most probable; None for five classes or fewer.
+        balanced_accuracy: Mean recall of the classes that have images: every class counts the same,
+            however few its images are.
         nll: Mean negative logarithm of the true class's probability.
         brier: Mean squared distance of the probabilities from the truth, 0 to 2.
         ece: Expected calibration error, 0 to 1.
@@ -45,6 +47,7 @@ class Metrics:
     images: int
     top1: float
     top5: float | None
+    balanced_accuracy: float
     nll: float
     brier: float
     ece: float
@@ -86,15 +89,18 @@ def classification_metrics(
     every = np.arange(classes)
     confusion = confusion_matrix(labels, predicted, labels=every)
     bins = calibration_bins(probabilities, labels)
+    per_class = _per_class(labels, predicted, confusion, names)
+    recalls = [row["recall"] for row in per_class if row["images"]]
     top5 = top_k_accuracy_score(labels, probabilities, k=5, labels=every) if classes > 5 else None
     return Metrics(
         images=len(labels),
         top1=float(np.mean(predicted == labels)),
         top5=None if top5 is None else float(top5),
+        balanced_accuracy=float(np.mean(recalls)),
         nll=negative_log_likelihood(probabilities, labels, floor=floor),
         brier=brier_score(probabilities, labels),
         ece=expected_calibration_error(bins),
-        per_class=_per_class(labels, predicted, confusion, names),
+        per_class=per_class,
         confusion=confusion,
         bins=bins,
     )

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_resnets.data.folder import FolderSource
 from keras_resnets.data.options import NOT_RESULTS, check_data
+from keras_resnets.data.settings import DataSettings
+from keras_resnets.data.sizes import image_size
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.files import check_network_file
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.length import training_length
+from keras_resnets.training.planning import check_image_size
 from keras_resnets.training.settings import TrainingSettings
 
-__all__ = ["check_training", "run_identity"]
+__all__ = ["check_training", "network_size", "run_identity"]
 
 
 def check_training(
@@ -36,13 +40,31 @@ def check_training(
     Example:
         >>> check_training("resnet20_cifar", {"name": "photos"}, TrainingSettings(), "runs/first")
     """
-    if isinstance(model, str):
-        model_config(model)
-    check_data(data)
+    config = model_config(model) if isinstance(model, str) else model
+    source = check_data(data)
+    _check_plan(config, source, DataSettings.from_arguments(**data), settings)
     if settings.init is not None:
         check_network_file(settings.init, "init")
     identity = run_identity(model, data, settings)
     return RunFolder(run_dir, "train", identity, training_length(settings))
+
+
+def _check_plan(config, source: FolderSource | None, data: DataSettings, settings) -> None:
+    """Check what is known before the images are opened: all of a folder, else a given size."""
+    if source is None and data.image_size is None:
+        return
+    found = [] if source is None else list(source.image_sizes)
+    size, _ = image_size(data.image_size, found, network_size(config))
+    check_image_size(config.replace(input_shape=(*size, config.input_shape[2])), settings)
+    if source is not None:
+        splits = ("train", "validation") if settings.all_data else ("train",)
+        settings.fit_to(sum(source.sizes[split] for split in splits))
+
+
+def network_size(config: NetworkConfig) -> tuple[int, int] | None:
+    """Return the size of images that a network was made for, None if it takes any."""
+    height, width, _ = config.input_shape
+    return None if None in (height, width) else (height, width)
 
 
 def run_identity(model, data: dict[str, Any], settings: TrainingSettings) -> dict[str, Any]:

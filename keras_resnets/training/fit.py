@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_resnets.data.load import ImageData
 from keras_resnets.errors import ConfigError
@@ -20,10 +21,13 @@ from keras_resnets.training import callbacks as around
 from keras_resnets.training import transfer
 from keras_resnets.training.averages import Averages
 from keras_resnets.training.callbacks import HISTORY, Divergence
+from keras_resnets.training.class_weights import class_weight_vector
 from keras_resnets.training.distribution import Devices, open_strategy, synchronize_batch_norm
 from keras_resnets.training.execution import compile_for, execution_for
+from keras_resnets.training.health import HealthWatch, Subject
 from keras_resnets.training.losses import compile_for_evaluation, make_loss, needs_one_hot
 from keras_resnets.training.optimizers import make_optimizer
+from keras_resnets.training.planning import check_image_size
 from keras_resnets.training.schedules import make_schedule
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 
@@ -32,11 +36,13 @@ __all__ = [
     "TrainingResult",
     "build_for_training",
     "check_augmentation",
+    "class_weights_for",
     "compile_for_training",
     "config_for_training",
     "prepare_device",
     "train",
     "training_data",
+    "weighted",
 ]
 
 _DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
@@ -143,6 +149,47 @@ def training_data(data: ImageData, settings: TrainingSettings) -> ImageData:
     return data.without_validation() if settings.all_data else data
 
 
+def class_weights_for(data: ImageData, settings: TrainingSettings) -> list[float] | None:
+    """Return the weight of each class in the loss, None for the same for all.
+
+    Args:
+        data: The data set with the images that are trained on.
+        settings: How to train.
+
+    Raises:
+        ConfigError: The settings' weights are not of these classes.
+    """
+    if settings.class_weights is None:
+        return None
+    counts = data.class_counts("train")
+    return class_weight_vector(settings.class_weights, data.class_names, counts)
+
+
+def weighted(batches, weights: Sequence[float]):
+    """Return training batches with a weight for each image, that of its class.
+
+    A mixed image weighs what the classes do that it is a mixture of.
+
+    Args:
+        batches: `tf.data.Dataset` of (images, labels): numbers, or one-hot vectors.
+        weights: Weight of each class.
+
+    Returns:
+        `tf.data.Dataset` of (images, labels, float32 weights), as `keras.Model.fit` takes it.
+    """
+    import tensorflow as tf
+
+    table = tf.constant(weights, tf.float32)
+
+    def weigh(images, labels):
+        if labels.shape.rank == 2:
+            return images, labels, tf.linalg.matvec(labels, table)
+        return images, labels, tf.gather(table, labels)
+
+    weighed = batches.map(weigh, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return weighed.prefetch(tf.data.AUTOTUNE)
+
+
 def compile_for_training(
     model: Network,
     settings: TrainingSettings,
@@ -218,6 +265,7 @@ def train(
     on_epoch: Callable[[dict, list[dict]], None] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     devices: Devices | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Train a network from its configuration, or go on where a checkpoint ends.
 
@@ -234,6 +282,8 @@ def train(
         on_epoch: Called after every epoch with its row and all rows so far.
         callbacks: Keras callbacks to call too.
         devices: The devices, if they are open already; the settings' strategy is opened otherwise.
+        on_warning: Called with each line about a training that does not learn: validation that
+            stays at chance, one class predicted for every image. None to say nothing.
 
     Returns:
         The trained model and its history; bit for bit the same after an interruption.
@@ -248,10 +298,12 @@ def train(
         >>> result = train(config, data, TrainingSettings(epochs=10))
     """
     keras.utils.set_random_seed(settings.seed)
-    config = config_for_training(config, settings)
     devices = devices or open_strategy(settings.strategy)
-    _check_devices(devices, settings, config)
     data = training_data(data, settings)
+    settings = settings.fit_to(data.sizes["train"], devices.replicas)
+    config = config_for_training(config, settings)
+    check_image_size(config, settings)
+    _check_devices(devices, settings, config)
     plan = settings.plan(data.sizes["train"])
     until = plan.epochs if until is None else min(until, plan.epochs)
     run = _Run(config, data, settings, plan, devices)
@@ -261,6 +313,8 @@ def train(
     best = None if best is None or settings.all_data else Path(best)
     if checkpoint is None or not run.load(checkpoint):
         run.build()
+    if on_warning is not None and not settings.all_data:
+        callbacks = [*callbacks, run.watch(on_warning)]
     run.fit(until, checkpoint, best, on_epoch, callbacks)
     return run.result(best)
 
@@ -302,6 +356,7 @@ class _Run:
         self.patience: around.Patience | None = None
         ema = settings.recipe.ema
         self.averages = None if ema is None else Averages(ema, settings.accumulate)
+        self.class_weights = class_weights_for(data, settings)
 
     def build(self) -> None:
         with self.devices.scope():
@@ -374,6 +429,18 @@ class _Run:
             every.append(keras.callbacks.LambdaCallback(on_epoch_end=tell))
         return [*every, *callbacks]
 
+    def watch(self, on_warning: Callable[[str], None]) -> HealthWatch:
+        """Return a callback that says where the training does not learn."""
+
+        def predictions():
+            model = self._delivered(self._weights())
+            batches = self.data.evaluation_batches("validation", 256)
+            answers = [np.asarray(model(images, training=False)) for images, _ in batches]
+            return np.concatenate(answers).argmax(-1)
+
+        subject = Subject.of(self.data, self.settings)
+        return HealthWatch(subject, self.history, predictions, on_warning)
+
     def _phases(self) -> list[_Phase]:
         """Return the run's calls of `fit`."""
         plan, recipe = self.plan, self.settings.recipe
@@ -411,6 +478,8 @@ class _Run:
             first_epoch=first,
             steps=self.plan.steps_per_epoch * settings.accumulate,
         )
+        if self.class_weights is not None:
+            batches = weighted(batches, self.class_weights)
         validation = None
         if not settings.all_data:
             batch_size = max(256, settings.batch_size // settings.accumulate)

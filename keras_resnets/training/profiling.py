@@ -126,6 +126,7 @@ def profile_training(
         >>> config = data.adapt(model_config("resnet8_cifar"))
         >>> print(profile_training(config, data, TrainingSettings()).kinds)
     """
+    settings = settings.fit_to(data.sizes["train"])
     plan = settings.plan(data.sizes["train"])
     batch_size = min(settings.batch_size // settings.accumulate, data.sizes["train"])
     batches = data.training_batches(

@@ -18,20 +18,27 @@ from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training import transfer
 from keras_resnets.training.callbacks import best_epoch, remove_checkpoint
-from keras_resnets.training.checks import check_training, run_identity
+from keras_resnets.training.checks import check_training, network_size, run_identity
 from keras_resnets.training.curves import write_curves
 from keras_resnets.training.distribution import open_strategy
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.fit import (
     check_augmentation,
+    class_weights_for,
     config_for_training,
     prepare_device,
     train,
     training_data,
 )
+from keras_resnets.training.health import Subject, at_chance, one_class_warning, only_class
 from keras_resnets.training.length import can_grow, epochs_done, training_length
+from keras_resnets.training.planning import check_image_size, plan_lines
 from keras_resnets.training.progress import ProgressBar, clock
-from keras_resnets.training.results import accuracy, write_history, write_model
+from keras_resnets.training.results import (
+    predictions,
+    write_history,
+    write_model,
+)
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 from keras_resnets.verbosity import Printer
 from keras_resnets.words import LINE, compact, wrap
@@ -84,7 +91,7 @@ def run_training(
     devices = open_strategy(settings.strategy)
     with print_fn.counting("files") as progress:
         images = load_data(
-            **data, network_size=_network_size(config), progress=progress, print_fn=print_fn
+            **data, network_size=network_size(config), progress=progress, print_fn=print_fn
         )
     if devices.workers == 1 and (folder / "summary.json").is_file():
         _settle(folder, images, settings)
@@ -98,7 +105,7 @@ def run_training(
         config = transfer.transfer_config(config, start)
         head = "with its head" if start.classes == config.classes else "under a new head"
         begin = f"begins with the weights of {settings.init}, {head}"
-    run = _Program(name, config, images, data, settings, identity, print_fn)
+    run = _Program(name, config, images, data, settings, identity, print_fn, devices)
     with contextlib.ExitStack() as stack:
         if _is_finished(folder, devices, images, settings, stack):
             return _finished(folder, print_fn, profile) if devices.is_chief else {}
@@ -114,12 +121,6 @@ def run_training(
             run.profile(folder / "profile.csv")
         result = run.train(folder, devices, tensorboard)
         return run.deliver(result, folder)
-
-
-def _network_size(config: NetworkConfig) -> tuple[int, int] | None:
-    """Return the size of images that a network was made for, None if it takes any."""
-    height, width, _ = config.input_shape
-    return None if None in (height, width) else (height, width)
 
 
 def _finished(folder: RunFolder, print_fn, profile: bool) -> dict[str, Any]:
@@ -159,7 +160,11 @@ def _is_finished(folder: RunFolder, devices, images, settings, stack) -> bool:
 class _Program:
     """What a run is made of, and its steps."""
 
-    def __init__(self, name, config, images: ImageData, data, settings, identity, print_fn):
+    def __init__(self, name, config, images: ImageData, data, given, identity, print_fn, devices):
+        self.trained_on = training_data(images, given)
+        count = self.trained_on.sizes["train"]
+        settings = given.fit_to(count, devices.replicas)
+        self.plan_lines = plan_lines(given, settings, count)
         self.name = name
         self.config = config
         self.images = images
@@ -168,9 +173,10 @@ class _Program:
         self.identity = identity
         self.print_fn = print_fn
         self.cost = complexity(config)
-        self.trained_on = training_data(images, settings)
-        self.plan: TrainingPlan = settings.plan(self.trained_on.sizes["train"])
+        self.plan: TrainingPlan = settings.plan(count)
+        check_image_size(config, settings)
         check_augmentation(self.trained_on, settings)
+        class_weights_for(self.trained_on, settings)
         self._drawn = time.monotonic()
 
     def introduce(self, folder: RunFolder, devices) -> None:
@@ -183,6 +189,8 @@ class _Program:
         )
         for line in self.images.notes:
             self.print_fn(wrap(line))
+        for line in self.plan_lines:
+            self.print_fn(line)
         execution = execution_for(self.settings, self.plan.steps_per_epoch)
         self.print_fn(
             f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else "")
@@ -225,6 +233,7 @@ class _Program:
                 on_epoch=on_epoch if devices.is_chief else None,
                 callbacks=[*callbacks, *filter(None, [bar])],
                 devices=devices,
+                on_warning=print_fn if devices.is_chief else None,
             )
         if result.diverged:
             raise InputError(self._divergence(result, folder / "checkpoint.keras"))
@@ -232,6 +241,7 @@ class _Program:
 
     def deliver(self, result, folder: RunFolder) -> dict[str, Any]:
         history = result.history
+        labels, predicted = predictions(result.model, self.images, "test")
         summary = {
             "model": self.name,
             "recipe": self.settings.recipe.name,
@@ -239,10 +249,14 @@ class _Program:
             "params": self.cost.trainable_params,
             "macs": self.cost.macs,
             "epochs": len(history),
+            "batch_size": self.settings.batch_size,
+            "learning_rate": self.settings.learning_rate,
+            "steps": min(self.plan.steps, len(history) * self.plan.steps_per_epoch),
             "out_of_patience": result.out_of_patience,
             "val_accuracy": history[-1]["val_accuracy"],
             "best_epoch": _best(history),
-            "test_accuracy": accuracy(result.model, self.images, "test"),
+            "test_accuracy": float((labels == predicted).mean()),
+            "warnings": self._warnings(result, predicted),
             "seconds": round(result.seconds, 1),
             "data": {
                 **self.data,
@@ -269,6 +283,19 @@ class _Program:
             f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}"
         )
         return summary
+
+    def _warnings(self, result, predicted) -> list[str]:
+        """Say where the finished model has learned nothing; return it as texts."""
+        subject = Subject.of(self.images, self.settings)
+        only = only_class(predicted)
+        lines = []
+        if only is not None and self.images.classes > 1:
+            lines = one_class_warning(subject, result.history, only, "test")
+            for line in lines:
+                self.print_fn(line)
+        elif not self.settings.all_data:
+            lines = at_chance(subject, result.history)  # said during the training
+        return [" ".join(line.strip() for line in lines)] if lines else []
 
     @property
     def _title(self) -> str:

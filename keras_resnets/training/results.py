@@ -12,7 +12,7 @@ from keras_resnets.models.network import Network
 from keras_resnets.training.fit import HISTORY
 from keras_resnets.training.losses import compile_for_evaluation
 
-__all__ = ["accuracy", "write_history", "write_model"]
+__all__ = ["accuracy", "predictions", "write_history", "write_model"]
 
 
 def write_model(model: Network, path: str | Path) -> None:
@@ -30,12 +30,17 @@ def write_model(model: Network, path: str | Path) -> None:
 
 def accuracy(model: Network, data: ImageData, split: str) -> float:
     """Return the part of a split's images whose top class is right."""
-    right = total = 0
-    for images, labels in data.evaluation_batches(split, 256):
-        answers = np.asarray(model(images, training=False))
-        right += int((answers.argmax(-1) == labels.numpy()).sum())
-        total += len(labels)
-    return right / total
+    labels, predicted = predictions(model, data, split)
+    return float((labels == predicted).mean())
+
+
+def predictions(model: Network, data: ImageData, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class of each image of a split, and the one that a model predicts for it."""
+    labels, predicted = [], []
+    for images, numbers in data.evaluation_batches(split, 256):
+        predicted.append(np.asarray(model(images, training=False)).argmax(-1))
+        labels.append(numbers.numpy())
+    return np.concatenate(labels), np.concatenate(predicted)
 
 
 def write_history(history: list[dict], path: str | Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.training.class_weights import check_class_weights
 from keras_resnets.training.recipes.files import load_recipe
 from keras_resnets.training.recipes.recipe import Recipe
 
@@ -17,6 +18,10 @@ __all__ = ["PRECISIONS", "STRATEGIES", "TrainingPlan", "TrainingSettings", "chec
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 STRATEGIES = ("none", "auto", "mirrored", "multiworker", "tpu")
+
+
+_LEAST_BATCH = 8
+"""Least batch on small sets: batch normalisation estimates its statistics from it."""
 
 
 def check_execution(precision: str, xla: bool | None) -> None:
@@ -59,9 +64,9 @@ class TrainingSettings:
     Args:
         recipe: A recipe, its name, its file, or its values in a dict.
         epochs: Length of the run, to which the recipe's schedule is scaled; by default the
-            recipe's.
-        batch_size: Images a step, over all devices; by default the recipe's. What it does to the
-            learning rate is the recipe's ``optimizer.scaling``.
+            recipe's, or more on small sets: see `fit_to`.
+        batch_size: Images a step, over all devices; by default the recipe's, or less on small
+            sets. What it does to the learning rate is the recipe's ``optimizer.scaling``.
         accumulate: Parts that a batch is computed in, one after another, where memory is short;
             batch normalisation sees each part alone.
         patience: Epochs without a better validation accuracy after which training stops, with the
@@ -76,6 +81,9 @@ class TrainingSettings:
         precision: Dtype policy to train under, ``"auto"`` for what is fastest on the device
             (float32 on a CPU, see `choose_execution`).
         xla: Whether XLA compiles the training steps, None for what is fastest on the device.
+        class_weights: What an image of a class counts in the loss: None for the same for all,
+            ``"balanced"`` for as much for each class as a whole, or a weight for each class by its
+            name; see `keras_resnets.training.class_weights`.
         seed: Fixes the weights, the order of the data, the augmentation and stochastic depth.
 
     Raises:
@@ -98,15 +106,15 @@ class TrainingSettings:
     sync_batch_norm: bool = False
     precision: str = "auto"
     xla: bool | None = None
+    class_weights: str | dict[str, float] | None = None
     seed: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "recipe", _recipe(self.recipe))
-        if self.batch_size is None:
-            object.__setattr__(self, "batch_size", self.recipe.batch_size)
+        check_class_weights(self.class_weights)
         for name, optional in (
             ("epochs", True),
-            ("batch_size", False),
+            ("batch_size", True),
             ("accumulate", False),
             ("patience", True),
         ):
@@ -127,10 +135,10 @@ class TrainingSettings:
                 f"`strategy` must be one of {', '.join(STRATEGIES)}. "
                 f"Received: strategy={self.strategy!r}"
             )
-        if self.batch_size % self.accumulate:
+        if self._whole_batch % self.accumulate:
             raise ConfigError(
                 "`accumulate` must divide `batch_size`. "
-                f"Received: accumulate={self.accumulate}, batch_size={self.batch_size}"
+                f"Received: accumulate={self.accumulate}, batch_size={self._whole_batch}"
             )
         if self.all_data and (self.patience or self.recipe.schedule.kind == "plateau"):
             raise ConfigError(
@@ -139,10 +147,15 @@ class TrainingSettings:
             )
 
     @property
+    def _whole_batch(self) -> int:
+        """The batch of a set that is not small."""
+        return self.batch_size or self.recipe.batch_size
+
+    @property
     def learning_rate(self) -> float:
         """Peak learning rate, for this batch size."""
         table = self.recipe.optimizer
-        ratio = self.batch_size / self.recipe.batch_size
+        ratio = self._whole_batch / self.recipe.batch_size
         power = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[table.scaling]
         return table.learning_rate * ratio**power
 
@@ -150,11 +163,65 @@ class TrainingSettings:
         """Return the run in steps, for this many training images.
 
         An epoch's incomplete last batch is left out.
+
+        Raises:
+            ConfigError: As for `fit_to`.
         """
+        return self.fit_to(images)._plan(images)
+
+    def _plan(self, images: int) -> TrainingPlan:
         per_epoch = max(1, images // self.batch_size)
         if self.epochs is None and self.recipe.iterations is not None:
             return TrainingPlan(per_epoch, self.recipe.iterations)
         return TrainingPlan(per_epoch, per_epoch * (self.epochs or self.recipe.epochs))
+
+    def fit_to(self, images: int, replicas: int = 1) -> TrainingSettings:
+        """Return the settings with every number that depends on the data.
+
+        What was given stays as it is. Else the recipe's batch is halved until an epoch has the
+        recipe's ``min_epoch_steps``, but not below 8 images; its epochs grow until the run has
+        ``min_steps``; and ``ema_memory`` becomes an ``ema`` of the run.
+
+        Args:
+            images: Training images.
+            replicas: Devices that share a batch equally.
+
+        Raises:
+            ConfigError: The batch that was given is larger than the data, or none can be shared.
+
+        Example:
+            >>> settings = TrainingSettings().fit_to(245)
+            >>> settings.batch_size, settings.epochs
+            (8, 20)
+        """
+        settings = self.replace(batch_size=self._fitting_batch(images, replicas))
+        recipe, plan = settings.recipe, settings._plan(images)
+        if settings.epochs is None and plan.steps < recipe.min_steps and recipe.epochs:
+            epochs = math.ceil(recipe.min_steps / plan.steps_per_epoch)
+            settings = settings.replace(epochs=epochs)
+        if recipe.ema_memory is not None:
+            memory = recipe.ema_memory * settings._plan(images).steps
+            ema = 1 - 1 / memory if memory > 1 else None
+            settings = settings.replace(recipe=recipe.replace(ema=ema, ema_memory=None))
+        return settings
+
+    def _fitting_batch(self, images: int, replicas: int) -> int:
+        """Return the batch that was given, or the recipe's, halved for small sets."""
+        batch, share = self._whole_batch, self.accumulate * replicas
+        even = 2 * share  # TensorFlow's kernels for odd batches are slower, and some were broken
+        fewest = self.recipe.min_epoch_steps
+        if self.batch_size is None and fewest and batch % share == 0:
+            least = max(_LEAST_BATCH, even)
+            while images // batch < fewest and batch // 2 >= least and batch % (2 * even) == 0:
+                batch //= 2
+            if batch > images:
+                batch = images // even * even or share
+        if batch > images:
+            raise ConfigError(
+                "`batch_size` must be at most the number of training images. "
+                f"Received: batch_size={batch} for {images} images"
+            )
+        return batch
 
     def replace(self, **changes) -> TrainingSettings:
         """Return a copy with some values changed, checked like any new settings."""

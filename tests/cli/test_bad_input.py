@@ -57,6 +57,8 @@ AT_ONCE = [
     ("train resnet20_cifar --set mixap=1", "`mixap` is not a setting of a recipe; nearest: mixup"),
     ("train resnet20_cifar --set mixup=-1", "`augmentation.mixup` must be"),
     ("train resnet20_cifar --accumulate 3", "`accumulate` must divide `batch_size`"),
+    ("train resnet20_cifar --class-weights balancd", "'balanced' or an existing .json or .csv"),
+    ("search --class-weights missing.csv", "'balanced' or an existing .json or .csv"),
     ("train resnet20_cifar --strategy miror", "'miror' is not one of"),
     ("train resnet20_cifar --init nowhere.keras", r"existing .keras file.*\(it does not exist\)"),
     ("recipes quik", "no recipe is named 'quik'; nearest: quick"),
@@ -116,6 +118,7 @@ AT_ONCE = [
     ("train resnet8_cifar --run-dir full", "run folder 'full' is not empty and holds no run"),
     (f"export whole.keras -o file {DIGITS}", "`output` must be a folder that can be written"),
     (f"evaluate whole.keras -o file/out {DIGITS}", "`output` must be a folder that can be written"),
+    ("train resnet18 --image-size 16", "16 x 16 are smaller than the network's total stride, 32"),
     (
         f"convert whole.keras --to plain -o whole.keras {DIGITS}",
         "`--output` must be another file than MODEL",
@@ -172,11 +175,31 @@ AT_ONCE = [
     ),
     ("train resnet20_cifar --set lr=1 --set lr=2", "learning_rate` is set twice, to 1 and to 2"),
     ("list --json --format csv", "`--json` and `--format csv` contradict each other"),
-]
-
-UNREADABLE = [  # after TensorFlow has been imported
+    # Folders: their files' names and headers.
     ("search --dataset one", "at least two class folders.*1 \\(cats\\)"),
     ("search --dataset empty", "at least two class folders.*0 \\(none\\)"),
+    ("train resnet8_cifar --dataset empty", "at least two class folders.*0 \\(none\\)"),
+    ("train resnet8_cifar --dataset bad", "2 image files cannot be decoded.*a.png.*b.jpg"),
+    ("check-data empty", "at least two class folders.*0 \\(none\\)"),
+    ("check-data good -o grid.gif", "`--output` must end in .png"),
+    ("train resnet8_cifar --dataset good --batch-size 100", "batch_size=100 for 16 images"),
+    (
+        "train resnet50 --dataset good",
+        "9 x 8 are smaller than the network's total stride, 32|8 x 9",
+    ),
+    ("train resnet8_cifar --dataset good --labels no.csv", "labels file 'no.csv' does not exist"),
+    ("train resnet8_cifar --labels no.csv", "`labels` goes with a folder of images"),
+    ("train resnet8_cifar --dataset good --image-size 96by128", "height x width, 96x128. Received"),
+    ("train resnet8_cifar --dataset good --channels 2", "'2' is not one of '1', '3'"),
+    ("train resnet8_cifar --dataset good --fit squeeze", "'squeeze' is not one of 'crop', 'pad'"),
+    ("train resnet8_cifar --dataset good --background reddish", "white, black, gray or #rrggbb"),
+    ("train resnet8_cifar --dataset good --layout classes --labels a.csv", "`layout` says nothing"),
+    ("train resnet8_cifar --dataset good --layout splits", "no train folder with class folders"),
+]
+
+LATER = [  # after TensorFlow has been imported: the number of images is not known before
+    ("train resnet8_cifar --batch-size 4096", "batch_size=4096 for 1[0-9]+ images"),
+    ("search --batch-size 4096", "batch_size=4096 for 1[0-9]+ images"),
 ]
 
 # What is as good as one of them alone.
@@ -192,6 +215,10 @@ def home(tmp_path_factory, image_folder):
     (home / "full").mkdir()
     (home / "full" / "thesis.txt").write_text("not a run")
     image_folder(home / "one", {"cats": 3})
+    image_folder(home / "good", {"cats": 10, "dogs": 10})
+    image_folder(home / "bad", {"cats": 10, "dogs": 10})
+    for name in ("a.png", "b.jpg"):
+        (home / "bad" / "cats" / name).write_text("no image")
     Image.new("RGB", (8, 8)).save(home / "photo.png")
     (home / "empty.txt").write_text("\n")
     (home / "twice.txt").write_text("cat\ndog\ncat\n")
@@ -270,7 +297,7 @@ def test_a_real_process_answers_the_same(run, home, before, tree, line, words):
     assert tree(home) == before
 
 
-@pytest.mark.parametrize(("line", "words"), UNREADABLE, ids=[line for line, _ in UNREADABLE])
+@pytest.mark.parametrize(("line", "words"), LATER, ids=[line for line, _ in LATER])
 def test_answered_before_any_work(call, home, before, tree, line, words):
     ended = call(*line.split(), cwd=home)
     _check(ended.code, ended.out, ended.err, words)

@@ -43,6 +43,15 @@ def test_a_case_counted_by_hand():
     assert (dog["recall"], dog["precision"], dog["confused_with"]) == (1.0, 1.0, None)
     assert (emu["images"], emu["recall"], emu["precision"]) == (0, None, 0.0)
     assert metrics.to_dict()["confusion"][0] == [1, 0, 1]
+    assert metrics.balanced_accuracy == 0.75  # the mean of 1/2 and 1: emus have no images
+
+
+def test_a_rare_class_counts_in_the_balanced_accuracy():
+    labels = np.array([0] * 9 + [1])
+    answers = np.tile([0.9, 0.1], (10, 1))
+    metrics = classification_metrics(answers, labels)
+    assert (metrics.top1, metrics.balanced_accuracy) == (0.9, 0.5)
+    assert metrics.to_dict()["balanced_accuracy"] == 0.5
 
 
 def test_brier_is_the_squared_distance_from_the_truth():

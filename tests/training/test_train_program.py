@@ -130,7 +130,7 @@ except (RunError, OSError) as error:
 
 def test_it_says_what_it_does(finished):
     folder, summary, lines = finished
-    assert len(lines) == 2 + SETTINGS.epochs + 1
+    assert len(lines) == 5 + SETTINGS.epochs + 1
     for part in (
         MODEL,
         f"{summary['params']:,} parameters",
@@ -139,8 +139,10 @@ def test_it_says_what_it_does(finished):
         "recipe search",
     ):
         assert part in lines[0]
-    assert lines[1] == f"on {choose_execution()}"
-    for number, line in enumerate(lines[2:-1], start=1):
+    assert lines[1] == "plan    6 epochs of 9 steps, batch 128, learning rate 0.1"
+    assert lines[2].startswith("warning: 54 steps in all")
+    assert lines[4] == f"on {choose_execution()}"
+    for number, line in enumerate(lines[5:-1], start=1):
         assert line.startswith(f"epoch {number}/6  loss ")
         assert line.endswith(" left")
     assert f"{summary['test_accuracy']:.2%}" in lines[-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.errors import ConfigError, nearest
-from keras_resnets.training.recipes.recipe import Recipe
+from keras_resnets.training.recipes.recipe import Recipe, displaced
 
 __all__ = ["load_recipe", "recipe_names", "recipe_toml"]
 
@@ -80,6 +80,8 @@ def _content(name, folder: Path, seen: tuple[Path, ...]) -> tuple[Path, dict[str
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"recipe file {str(path)!r} cannot be read: {error}") from error
     base = content.pop("extends", None)
+    if path.parent != _FOLDER.resolve():  # users' numbers hold; the package's are for large sets
+        content = displaced(content.keys()) | content
     if base is None:
         return path, content
     if not isinstance(base, str):
@@ -90,6 +92,9 @@ def _content(name, folder: Path, seen: tuple[Path, ...]) -> tuple[Path, dict[str
     schedule = content.get("schedule")
     if isinstance(schedule, dict) and schedule.get("kind", "step") != "step":
         below.get("schedule", {}).pop("milestones", None)
+    if "ema" in content or "ema_memory" in content:
+        below.pop("ema", None)
+        below.pop("ema_memory", None)
     if "epochs" in content or "iterations" in content:
         below.pop("epochs", None)
         below.pop("iterations", None)

@@ -11,7 +11,16 @@ from keras_resnets.data.augmentation import Augmentation
 from keras_resnets.errors import ConfigError
 from keras_resnets.schema import Numbers, Schema
 
-__all__ = ["Loss", "Optimizer", "Recipe", "Schedule", "Transfer"]
+__all__ = ["Loss", "Optimizer", "Recipe", "Schedule", "Transfer", "displaced"]
+
+_DISPLACES = {
+    "epochs": {"min_steps": 0},
+    "iterations": {"min_steps": 0},
+    "batch_size": {"min_epoch_steps": 0},
+    "ema": {"ema_memory": None},
+    "ema_memory": {"ema": None},
+}
+"""What a setting puts out of force in the recipe below it: a number that is given holds."""
 
 
 class Optimizer(Schema):
@@ -165,8 +174,14 @@ class Recipe(Schema):
         epochs: Length in epochs; a recipe has this or `iterations`.
         iterations: Length in training steps.
         batch_size: Images a step.
+        min_epoch_steps: Fewest steps of an epoch: on small sets the batch is halved until an epoch
+            has as many, but not below 8 images. 0 leaves the batch as it is.
+        min_steps: Fewest steps of a run: on small sets it has more epochs. 0 leaves the length as
+            it is; a length in `iterations` is never changed.
         ema: Momentum, a step, of an average of the weights that is evaluated and saved in place of
             them (Polyak 1992); None for the weights themselves.
+        ema_memory: In place of `ema`: how far back the average reaches, as a fraction of the run's
+            steps. The momentum is ``1 - 1 / (fraction * steps)``.
         sizes: ``[[begin, size], ...]``: from this part of the run on, images are resized to this
             part of their size (progressive resizing; or training at a lower resolution).
         network: Options of the network to set: ``{final_survival = 0.95}``.
@@ -192,7 +207,10 @@ class Recipe(Schema):
     epochs: int | None = Field(None, ge=1)
     iterations: int | None = Field(None, ge=1)
     batch_size: int = Field(128, ge=1)
+    min_epoch_steps: int = Field(16, ge=0)
+    min_steps: int = Field(0, ge=0)
     ema: float | None = Field(None, gt=0, lt=1)
+    ema_memory: float | None = Field(None, gt=0, lt=1)
     sizes: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
     network: dict[str, Any] = Field(default_factory=dict)
     optimizer: Optimizer = Optimizer()
@@ -215,6 +233,11 @@ class Recipe(Schema):
             raise ValueError(
                 "a recipe has either `epochs` or `iterations`. "
                 f"Received: epochs={self.epochs}, iterations={self.iterations}"
+            )
+        if self.ema is not None and self.ema_memory is not None:
+            raise ValueError(
+                "a recipe has either `ema` or `ema_memory`. "
+                f"Received: ema={self.ema}, ema_memory={self.ema_memory}"
             )
         begins = [begin for begin, _ in self.sizes]
         rising = all(a < b for a, b in zip(begins, [*begins[1:], 1], strict=True))
@@ -261,8 +284,10 @@ class Recipe(Schema):
         from keras_resnets.training.recipes.names import resolve
 
         content = self.to_dict()
+        paths = {name: resolve(name) for name in values}
+        content |= displaced({path[0] for path in paths.values()})
         for name, value in values.items():
-            *tables, last = resolve(name)
+            *tables, last = paths[name]
             place = content
             for table in tables:
                 place = place[table]
@@ -275,3 +300,17 @@ class Recipe(Schema):
             other = "iterations" if values.get("epochs") else "epochs"
             content[other] = None
         return Recipe.parse(content, "")
+
+
+def displaced(given: set[str]) -> dict[str, Any]:
+    """Return the settings that other settings put out of force, unless they are given too.
+
+    Args:
+        given: Names of top settings that a user, or a file, gives on top of a recipe.
+
+    Example:
+        >>> displaced({"epochs", "ema"})
+        {'min_steps': 0, 'ema_memory': None}
+    """
+    values = {k: v for name, gone in _DISPLACES.items() if name in given for k, v in gone.items()}
+    return {name: value for name, value in values.items() if name not in given}
