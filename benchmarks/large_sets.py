@@ -106,12 +106,10 @@ def first_step() -> None:
             raise Done
 
     times = {"imports": time.monotonic() - began}
-    with (
-        tempfile.TemporaryDirectory() as place,
-        tfds.testing.mock_data(num_examples=RECORDS),
-        contextlib.suppress(Done),
-    ):
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         _write_metadata(tfds, place)
+        stack.enter_context(tfds.testing.mock_data(num_examples=RECORDS, data_dir=place))
+        stack.enter_context(contextlib.suppress(Done))
         data = load_data("imagenet2012", data_dir=place, network_size=(224, 224))
         times["opened"] = time.monotonic() - began
         config = data.adapt(model_config("resnet18"))

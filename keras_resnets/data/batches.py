@@ -7,11 +7,23 @@ __all__ = ["CACHE_BYTES", "augmented_batches", "evaluation_batches", "training_b
 CACHE_BYTES = 2 << 30
 """Memory that decoded images may take."""
 
+_SHUFFLED_RECORDS = 16_384
+"""Records that are read before the first step of an epoch: stored sets are in a random order."""
+
 _SHUFFLE_BYTES = 1 << 30
 
 
 def training_batches(
-    dataset, *, size, image_bytes, batch_size, seed, augmenter=None, first_epoch=0, steps=None
+    dataset,
+    *,
+    size,
+    image_bytes,
+    batch_size,
+    seed,
+    augmenter=None,
+    first_epoch=0,
+    steps=None,
+    records=False,
 ):
     """Return endless training batches, the same for the same seed.
 
@@ -28,6 +40,8 @@ def training_batches(
         augmenter: What is done to the images, an `augmenting.Augmenter`; None for nothing.
         first_epoch: Epoch to begin with, from 0.
         steps: Batches of an epoch; by default as many as are full.
+        records: Whether elements are read from files of records, one after another: then fewer
+            are read ahead.
 
     Returns:
         Infinite `tf.data.Dataset` of (uint8 images, labels).
@@ -41,7 +55,8 @@ def training_batches(
     decoded = augmenter is None or augmenter.decode is None
     if decoded and size * image_bytes <= CACHE_BYTES:
         dataset = dataset.cache()
-    buffer = min(size, max(batch_size, _SHUFFLE_BYTES // image_bytes))
+    most = min(_SHUFFLED_RECORDS, size) if records else size
+    buffer = min(most, max(batch_size, _SHUFFLE_BYTES // image_bytes))
     dataset = dataset.enumerate()
     steps = size // batch_size if steps is None else min(steps, size // batch_size)
     repeats = 1 if augmenter is None else augmenter.augmentation.repeats

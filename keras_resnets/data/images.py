@@ -161,6 +161,7 @@ class ImageData:
             augmenter=augmenter,
             first_epoch=first_epoch,
             steps=steps,
+            records=originals and self.originals.bytes is None,
         )
 
     def augmenter(
