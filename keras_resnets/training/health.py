@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,14 +31,15 @@ class Subject:
     Attributes:
         dataset: The data set, as the command takes it.
         class_names: Its classes.
-        counts: Validation images of each class.
+        count_classes: Function that returns the validation images of each class; it is called once,
+            on the first suspicion, since many records take a while to read.
         plan: The run in steps.
         learning_rate: Its peak.
     """
 
     dataset: str
     class_names: Sequence[str]
-    counts: Sequence[int]
+    count_classes: Callable[[], Sequence[int]]
     plan: TrainingPlan
     learning_rate: float
 
@@ -48,10 +50,15 @@ class Subject:
         return cls(
             dataset or data.name,
             data.class_names,
-            [int(count) for count in data.class_counts("validation")],
+            lambda: data.class_counts("validation").tolist(),
             plan,
             settings.learning_rate,
         )
+
+    @functools.cached_property
+    def counts(self) -> Sequence[int]:
+        """Validation images of each class."""
+        return self.count_classes()
 
     @property
     def largest(self) -> int:
@@ -121,9 +128,9 @@ def at_chance(subject: Subject, history: list[dict]) -> list[str]:
     """
     epochs = max(_LEAST_EPOCHS, math.ceil(_PATIENCE * subject.plan.epochs))
     last = [row["val_accuracy"] for row in history[-epochs:]]
-    chance = subject.chance
-    if len(last) < epochs or None in last or chance == 1:
+    if len(last) < epochs or None in last or subject.chance == 1:
         return []
+    chance = subject.chance
     noise = math.sqrt(chance * (1 - chance) / sum(subject.counts))
     best = max(sum(last) / len(last), last[-1])
     if best > chance + noise / 2 or _is_learning(subject, history):
@@ -159,11 +166,13 @@ def _is_a_share(history: list[dict], subject: Subject) -> bool:
     """Say whether the accuracy has been one class's share, exactly, for some epochs."""
     epochs = max(_LEAST_EPOCHS, math.ceil(_PATIENCE * subject.plan.epochs / 3))
     last = [row["val_accuracy"] for row in history[-epochs:]]
-    if len(last) < epochs or None in last or sum(count > 0 for count in subject.counts) < 2:
+    if len(last) < epochs or None in last or max(last) - min(last) >= 1e-6:
+        return False
+    if sum(count > 0 for count in subject.counts) < 2:
         return False
     total = sum(subject.counts)
     shares = {count for count in subject.counts if abs(last[-1] * total - count) < 1e-3}
-    return bool(shares) and max(last) - min(last) < 1e-6
+    return bool(shares)
 
 
 def _is_learning(subject: Subject, history: list[dict]) -> bool:

@@ -12,7 +12,7 @@ from keras_resnets.training.program import run_training
 def test_sixty_digits_by_default(tmp_path):
     data = make_set("digits-60")
     folder = data.write(tmp_path)
-    arguments = {"name": str(folder), "data_dir": None, "image_size": 8, "flip": None}
+    arguments = {"name": str(folder)}
     lines = []
     run = run_training(
         "resnet8_cifar", arguments, TrainingSettings(), tmp_path / "run", lines.append

@@ -9,7 +9,9 @@ from keras_resnets.training import TrainingPlan, TrainingSettings, train
 from keras_resnets.training.health import HealthWatch, Subject, at_chance, only_class
 from keras_resnets.training.program import run_training
 
-SUBJECT = Subject("./photos", ("cat", "dog", "emu"), (20, 10, 10), TrainingPlan(30, 600), 0.05)
+SUBJECT = Subject(
+    "./photos", ("cat", "dog", "emu"), lambda: (20, 10, 10), TrainingPlan(30, 600), 0.05
+)
 
 
 def rows(*accuracies, train=0.52):
@@ -86,13 +88,13 @@ def test_one_class_for_all_is_seen_before_chance_is_certain():
     ],
 )
 def test_the_remedies_are_chosen_by_the_numbers(plan, train, remedies):
-    subject = Subject("./photos", SUBJECT.class_names, SUBJECT.counts, plan, 0.05)
+    subject = Subject("./photos", SUBJECT.class_names, SUBJECT.count_classes, plan, 0.05)
     lines = at_chance(subject, rows(*[0.5] * 18, train=train))
     assert [remedy in line for remedy, line in zip(remedies, lines[-2:], strict=True)] == [True] * 2
 
 
 def test_one_class_alone_is_no_matter_of_chance():
-    subject = Subject("x", ("cat", "dog"), (40, 0), TrainingPlan(30, 600), 0.05)
+    subject = Subject("x", ("cat", "dog"), lambda: (40, 0), TrainingPlan(30, 600), 0.05)
     assert watch(rows(*[1.0] * 20), lambda: np.zeros(40), subject) == []
 
 
