@@ -47,7 +47,9 @@ def contact_sheet(
     numbers |= {p["class"]: p.get("label") for p in predictions}
     lettering = Lettering(numbers, numbers.values())
     written = dict(zip(numbers, lettering.short(_WIDEST), strict=True))
-    figure = Figure(figsize=(max(1.45 * columns, 2.2), 1.85 * rows), layout="constrained")
+    tallest = max(np.shape(image)[0] / np.shape(image)[1] for image in images)
+    size = (max(1.45 * columns, 2.2), (1.45 * tallest + 0.4) * rows)
+    figure = Figure(figsize=size, layout="constrained")
     for number, ax in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
         if number < count:
             _draw(ax, np.asarray(images[number]), predictions[number], written, lettering.style)

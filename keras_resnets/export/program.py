@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_resnets.data.options import check_data
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
+from keras_resnets.files import write_json
 from keras_resnets.models.files import check_model_file
 from keras_resnets.outputs import check_folder
 from keras_resnets.verbosity import Printer
+from keras_resnets.words import wrap
 
 if TYPE_CHECKING:
     from keras_resnets.export.verify import Verification
 
 __all__ = ["run_export"]
+
+SUMMARY = "summary.json"
 
 _FORMATS = {
     "saved_model": ("saved_model", "export_saved_model", "saved_model"),
@@ -40,7 +45,9 @@ def run_export(
     Args:
         path: The ``.keras`` file.
         formats: ``"saved_model"`` and ``"tflite"``, or one of them.
-        output: Folder to write ``saved_model/`` and ``model.tflite`` into.
+        output: Folder to write ``saved_model/`` and ``model.tflite`` into; and, where there is none
+            yet, ``summary.json``, by which `predict` and `evaluate` know the classes and how images
+            are fitted.
         data: Arguments of `load_data`.
         print_fn: Called with a line for each export.
         limit: Most test images to compare on.
@@ -78,5 +85,18 @@ def _export(path, formats, output, data, print_fn, limit) -> list[Verification]:
         module, function, file = _FORMATS[name]
         export = getattr(importlib.import_module(f"keras_resnets.export.{module}"), function)
         results.append(export(model, output / file, test))
-        print_fn(f"{results[-1]} -> {output / file}")
+        print_fn(wrap(f"{results[-1]} -> {output / file}"))
+    if not (output / SUMMARY).exists():
+        write_json(output / SUMMARY, {"exported_from": str(path), "data": _data_of(data, images)})
     return results
+
+
+def _data_of(data: dict[str, Any], images) -> dict[str, Any]:
+    """Return what a training's summary says of its data."""
+    return {
+        **DataSettings.from_arguments(**data).arguments,
+        "image_size": list(images.image_shape[:2]),
+        "image_shape": list(images.image_shape),
+        "images": images.sizes,
+        "classes": list(images.class_names),
+    }
