@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.run_folder import Length
+from keras_resnets.training.recipes.recipe import displaced
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 
 __all__ = ["bound_to_length", "can_grow", "epochs_done", "training_length"]
+
+_LENGTHS = ("epochs", "iterations")
+"""Settings of a recipe that say how long its runs are."""
 
 _BOUND: dict[str, tuple[Callable[[TrainingSettings], Any], str]] = {
     "schedule.kind": (
@@ -30,7 +34,7 @@ _BOUND: dict[str, tuple[Callable[[TrainingSettings], Any], str]] = {
         "thawing at fractions of them",
     ),
     "ema_memory": (
-        lambda s: getattr(s.recipe, "ema_memory", None),
+        lambda s: s.recipe.ema_memory,
         "an average whose memory is a fraction of them",
     ),
 }
@@ -80,7 +84,8 @@ def training_length(settings: TrainingSettings, plan: TrainingPlan | None = None
 
     names = ["epochs"]
     if bound_to_length(settings) is None:
-        names += ["recipe.epochs", "recipe.iterations"]  # a length too, where nothing is scaled
+        # Lengths too, where nothing is scaled, with what they put out of force.
+        names += [f"recipe.{name}" for name in (*_LENGTHS, *displaced(set(_LENGTHS)))]
     return Length(tuple(names), planned, refuse)
 
 
