@@ -93,9 +93,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise RunFolderError(
-                f"run folder {str(self.path)!r} is in use by another process"
-            ) from error
+            raise self._in_use() from error
         except OSError as error:
             raise self._unwritable(error.strerror) from error
         try:
@@ -133,6 +131,23 @@ class RunFolder:
         if name not in found:
             write_json(self / _IDENTITY, {**found, name: value})
         return found.get(name, value)
+
+    def check(self) -> None:
+        """Check all that entering would, and leave the folder as it is.
+
+        Raises:
+            RunFolderError: As on entering.
+        """
+        self._check()
+        if self._lock.is_locked or not (self / ".lock").is_file():
+            return
+        try:
+            with FileLock(self / ".lock", timeout=0):
+                pass
+        except Timeout as error:
+            raise self._in_use() from error
+        except OSError as error:
+            raise self._unwritable(error.strerror) from error
 
     def pin(self, name: str, value: Any) -> None:
         """Keep a fact about the run, or check that it is still what it was at the run's beginning.
@@ -226,6 +241,9 @@ class RunFolder:
                     f"{name}={there.get(name)!r}, here {name}={here.get(name)!r}: "
                     "use another --run-dir"
                 )
+
+    def _in_use(self) -> RunFolderError:
+        return RunFolderError(f"run folder {str(self.path)!r} is in use by another process")
 
     def _foreign(self) -> RunFolderError:
         return RunFolderError(

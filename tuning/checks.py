@@ -30,9 +30,10 @@ def check_search(settings: SearchSettings, run_dir: str | Path) -> RunFolder:
         >>> check_search(SearchSettings(dataset="cifar10", max_params=10), "runs/first")
         ConfigError: `max_params` is below the smallest candidate, which has at least ...
     """
-    check_data(settings.data)
+    source = check_data(settings.data)
+    fitted = settings if source is None else settings.fit_to(source.sizes["train"])
     _check_budget(settings)
-    return RunFolder(run_dir, "search", settings.to_dict(), search_length(settings))
+    return RunFolder(run_dir, "search", settings.to_dict(), search_length(fitted))
 
 
 def _check_budget(settings: SearchSettings) -> None:

@@ -16,14 +16,16 @@ def search_length(settings: SearchSettings) -> Length:
 
     More trials follow on those that are done, and the winner is trained anew where it has more
     epochs; the trials' own epochs are fixed. Hyperband's number of trials follows from them:
-    `trials` says nothing there, and is not compared.
+    `trials` says nothing there, and is not compared. Nor are epochs that will follow from the data,
+    as long as it is not known: see `SearchSettings.fit_to`.
     """
     planned = {"epochs": settings.epochs, "final_epochs": settings.final_epochs}
+    planned = {name: value for name, value in planned.items() if value is not None}
     if settings.tuner != "hyperband":
         planned["trials"] = settings.trials
 
     def refuse(there: dict[str, int], path: Path) -> str | None:
-        if there["epochs"] != settings.epochs:
+        if planned.get("epochs", there["epochs"]) != there["epochs"]:
             return (
                 f"has trials of epochs={there['epochs']}, which their schedule is laid out over "
                 f"(recipe 'search', `schedule.kind`='cosine'): trials of epochs={settings.epochs} "
@@ -35,7 +37,7 @@ def search_length(settings: SearchSettings) -> Length:
                 f"has {done} trials done, more than trials={settings.trials}: use another --run-dir"
             )
         epochs = (kept_winner(path) or {}).get("epochs", 0)
-        if epochs > settings.final_epochs:
+        if epochs > planned.get("final_epochs", epochs):
             return (
                 f"has a winner trained for {epochs} epochs, more than "
                 f"final_epochs={settings.final_epochs}: use another --run-dir"

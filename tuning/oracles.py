@@ -10,7 +10,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, Ran
 
 from keras_resnets.errors import ConfigError
 
-__all__ = ["TUNERS", "make_oracle", "planned_trials"]
+__all__ = ["TUNERS", "make_oracle", "planned_epochs", "planned_trials"]
 
 _DRAWS = 100_000
 """Draws over the budget after which the space counts as exhausted; each costs microseconds."""
@@ -124,8 +124,29 @@ def planned_trials(oracle: keras_tuner.Oracle) -> int:
     """Return how many trials an oracle will ask for at most."""
     if not isinstance(oracle, _Hyperband):
         return oracle.max_trials
-    return sum(
-        oracle._get_size(bracket, round_number)
+    return sum(oracle._get_size(*rung) for rung in _rungs(oracle))
+
+
+def planned_epochs(oracle: keras_tuner.Oracle, epochs: int) -> int:
+    """Return how many epochs the trials of an oracle come to at most.
+
+    Args:
+        oracle: The oracle.
+        epochs: Epochs of a full trial; of Hyperband's, most have fewer, and a promoted one resumes.
+    """
+    if not isinstance(oracle, _Hyperband):
+        return oracle.max_trials * epochs
+    total = 0
+    for bracket, number in _rungs(oracle):
+        before = oracle._get_epochs(bracket, number - 1) if number else 0
+        total += oracle._get_size(bracket, number) * (oracle._get_epochs(bracket, number) - before)
+    return total
+
+
+def _rungs(oracle: _Hyperband) -> list[tuple[int, int]]:
+    """Return bracket and number of every round of Hyperband's."""
+    return [
+        (bracket, number)
         for bracket in range(oracle._get_num_brackets())
-        for round_number in range(oracle._get_num_rounds(bracket))
-    )
+        for number in range(oracle._get_num_rounds(bracket))
+    ]

@@ -15,7 +15,8 @@ import keras
 import keras_tuner
 
 from keras_resnets._version import __version__
-from keras_resnets.data.load import load_data
+from keras_resnets.data.load import load_data, missing_download
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import RunError
 from keras_resnets.export.saved_model import export_saved_model
 from keras_resnets.export.tflite import export_tflite
@@ -26,10 +27,14 @@ from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.execution import execution_for
+from keras_resnets.training.rehearsal import DRY, say_missing
 from keras_resnets.training.results import accuracy, write_history, write_model
 from keras_resnets.tuning.checks import check_search
 from keras_resnets.tuning.journal import Journal, ranked
-from keras_resnets.tuning.oracles import make_oracle, planned_trials
+from keras_resnets.tuning.length import search_length
+from keras_resnets.tuning.oracles import make_oracle, planned_epochs, planned_trials
+from keras_resnets.tuning.planning import plan_lines
+from keras_resnets.tuning.rehearsal import rehearse_search
 from keras_resnets.tuning.report import trial_line, trials_table, write_report
 from keras_resnets.tuning.settings import NETWORK_SIZE, SearchSettings
 from keras_resnets.tuning.space import Budget
@@ -73,6 +78,7 @@ def search(
     print_fn: Callable[[str], None] = print,
     *,
     verbose: int = 1,
+    dry_run: bool = False,
 ) -> SearchResult:
     """Search depth and width, train the winner, export it, and prove that the exports agree.
 
@@ -86,9 +92,13 @@ def search(
         run_dir: The run folder.
         print_fn: Called with every line of progress.
         verbose: 0 for no lines at all.
+        dry_run: Whether to check everything, say what would be done, and estimate its time from
+            three timed steps of a candidate of median cost. Nothing is written, and nothing but the
+            embedded digits prepared.
 
     Returns:
-        The folder and the summary.
+        The folder and the summary. Of a dry run the summary has ``trials`` and ``epochs`` to do,
+        and, unless that is none, ``final_epochs`` and ``seconds``.
 
     Raises:
         InputError: A setting is wrong, no candidate is within the budget, or the folder cannot be
@@ -103,21 +113,31 @@ def search(
     print_fn = Printer(print_fn, verbose)
     settings = settings or SearchSettings()
     folder = check_search(settings, run_dir)
+    if dry_run and (line := missing_download(DataSettings.from_arguments(**settings.data))):
+        say_missing(line, print_fn)
+        return SearchResult(folder.path, {})
     execution = execution_for(settings)
-    _keep_off_gpu()
+    if not dry_run:
+        _keep_off_gpu()
     with print_fn.counting("files") as progress:
         data = load_data(
             **settings.data, network_size=NETWORK_SIZE, progress=progress, print_fn=print_fn
         )
     check_training(settings, data)
+    given, settings = settings, settings.fit_to(data.sizes["train"])
     base = data.adapt(ResNetConfig())
     structures = settings.space.within(Budget(settings.max_params, settings.max_macs), base)
     folder.pin("data set", data.fingerprint)
+    folder.length = search_length(settings)
+    plan = plan_lines(given, settings, data, len(structures), folder, execution)
+    if dry_run:
+        return _rehearse(settings, data, base, structures, folder, plan, print_fn)
     with folder:
         folder.lengthen()
         if folder.is_finished:
             return _finished(folder, print_fn)
-        _print_plan(print_fn, settings, data, len(structures), folder, execution)
+        for line in plan:
+            print_fn(line)
         with Worker(folder / "worker.log") as worker:
             worker.start()
             journal, refused = _run_trials(settings, base, folder, worker, print_fn)
@@ -158,48 +178,41 @@ def _finished(folder: RunFolder, print_fn) -> SearchResult:
     return SearchResult(folder.path, summary)
 
 
-def _print_plan(print_fn, settings: SearchSettings, data, fitting: int, folder, execution) -> None:
-    shape = " x ".join(map(str, data.image_shape))
-    sizes = ", ".join(f"{count:,} {split}" for split, count in data.sizes.items())
-    limits = [
-        f"{value:,} {what}"
-        for value, what in ((settings.max_params, "parameters"), (settings.max_macs, "MACs"))
-        if value is not None
-    ]
-    total = len(settings.space.structures())
-    limited = f"{fitting:,} of {count(total, 'structure')} within {' and '.join(limits)}"
-    free = f"{count(total, 'structure')}, of any cost"
-    trials = "as many trials as it needs"
-    if settings.tuner != "hyperband":
-        trials = count(settings.trials, "trial")
-    final = count(settings.final_epochs, "epoch")
-    for line in (
-        f"data    {data.name}: {count(data.classes, 'class')}, {shape}",
-        f"images  {sizes}",
-        f"space   {limited if limits else free}",
-        f"plan    {settings.tuner} search, {trials}, {count(settings.epochs, 'epoch')} each",
-        f"then    the winner, {final}; its exports, each verified",
-        f"device  {execution}",
-        f"folder  {folder.path} (interrupted, the same command resumes)",
-    ):
-        print_fn(wrap(line, indent=8))
-    for note in data.notes:
-        print_fn(wrap(f"read    {note}", indent=8))
-    print_fn("")
+def _rehearse(settings, data, base, structures, folder, plan, print_fn) -> SearchResult:
+    """Say what would be done, and estimate its time."""
+    folder.check()
+    if folder.is_finished:
+        print_fn(wrap(f"{folder.path} is finished: nothing would be done"))
+        return SearchResult(folder.path, {"trials": 0, "epochs": 0})
+    oracle = _oracle(settings, base, settings.trials)
+    trials, epochs = planned_trials(oracle), planned_epochs(oracle, settings.epochs)
+    done = Journal(folder.path).trials
+    lines = list(plan)
+    if done:
+        lines.append(f"{len(done)} of {count(trials, 'trial')} are done")
+    trials, epochs = trials - len(done), max(0, epochs - sum(_own_epochs(row) for row in done))
+    rehearsal = rehearse_search(settings, data, base, structures, trials, epochs)
+    for line in [*lines, *rehearsal.lines(), DRY]:
+        print_fn(line)
+    summary = {"trials": trials, "epochs": epochs, "final_epochs": settings.final_epochs}
+    return SearchResult(folder.path, {**summary, "seconds": rehearsal.seconds})
 
 
-def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]:
-    journal = Journal(folder.path)
-    first_trials = folder.keep("trials at the beginning", settings.trials)
-    budget = Budget(settings.max_params, settings.max_macs)
-    space = settings.space
+def _own_epochs(row: dict) -> int:
+    """Return the epochs of a trial, without those of the one that Hyperband promoted."""
+    return row["epochs"] - row["values"].get("tuner/initial_epoch", 0)
+
+
+def _oracle(settings, base, first_trials):
+    """Return the oracle of a search: who proposes its candidates."""
+    budget, space = Budget(settings.max_params, settings.max_macs), settings.space
 
     def fits(values):
         return budget.excess(complexity(space.config(values, base))) is None
 
     hyperparameters = keras_tuner.HyperParameters()
     space.declare(hyperparameters)
-    oracle = make_oracle(
+    return make_oracle(
         settings.tuner,
         hyperparameters,
         fits,
@@ -208,6 +221,11 @@ def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]
         epochs=settings.epochs,
         seed=settings.seed,
     )
+
+
+def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]:
+    journal = Journal(folder.path)
+    oracle = _oracle(settings, base, folder.keep("trials at the beginning", settings.trials))
     planned = planned_trials(oracle)
     if len(journal):
         print_fn(f"{len(journal)} of {count(planned, 'trial')} are done")

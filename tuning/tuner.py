@@ -17,7 +17,7 @@ from keras_resnets.training.fit import class_weights_for
 from keras_resnets.training.recipes import load_recipe
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.journal import Journal
-from keras_resnets.tuning.settings import NETWORK_SIZE, SearchSettings
+from keras_resnets.tuning.settings import NETWORK_SIZE, RECIPE, SearchSettings
 from keras_resnets.tuning.worker import Worker, WorkerError
 
 __all__ = ["CHECKPOINTS", "SearchTuner", "candidate_settings", "check_training"]
@@ -31,7 +31,7 @@ class SearchTuner(keras_tuner.Tuner):
 
     Args:
         oracle: The oracle; see `make_oracle`.
-        settings: The search's settings.
+        settings: The search's settings, fitted to the data.
         base: Configuration that every candidate shares.
         journal: Finished trials.
         worker: Where trials run.
@@ -168,14 +168,14 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 def check_training(settings: SearchSettings, data) -> None:
     """Raise `ConfigError` where candidates could not be trained on a data set as asked."""
-    TrainingSettings(batch_size=settings.batch_size).fit_to(data.sizes["train"])
+    settings.fit_to(data.sizes["train"])
     class_weights_for(data, settings)
 
 
 def candidate_settings(settings: SearchSettings, values: dict[str, Any]) -> TrainingSettings:
-    """Return how a candidate is trained."""
+    """Return how a candidate is trained, by settings that are fitted to the data."""
     return TrainingSettings(
-        recipe=load_recipe("search").set(learning_rate=values["learning_rate"]),
+        recipe=load_recipe(RECIPE).set(learning_rate=values["learning_rate"]),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         precision=settings.precision,

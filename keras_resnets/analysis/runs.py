@@ -37,7 +37,7 @@ class Run:
         params: Trainable parameters; None if nothing says them yet.
         macs: Multiply-adds for one image; None if nothing says them yet.
         history: A dict for each epoch of that network's training.
-        planned_epochs: How many epochs it was to have; None where the recipe counts steps.
+        planned_epochs: How many epochs it was to have; None where that is not known.
         test_accuracy: Of a finished run.
         seconds: Of the training, or of the whole search.
     """
@@ -116,7 +116,9 @@ def read_run(path: str | Path, label: str | None = None) -> Run:
     read = _read_training if identity["command"] == "train" else _read_search
     summary = path / "summary.json"
     try:
-        found = read(path, identity["settings"], _read_json(summary) if summary.exists() else None)
+        # With the lengths that followed from the data, where they were not given.
+        settings = {**identity["settings"], **identity.get("planned", {})}
+        found = read(path, settings, _read_json(summary) if summary.exists() else None)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
             f"run folder {str(path)!r} is damaged: its files lack {error}"

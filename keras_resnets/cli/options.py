@@ -21,6 +21,7 @@ __all__ = [
     "data_options",
     "dataset_options",
     "deliver",
+    "dry_run_option",
     "model_and_data",
     "place_options",
     "quiet_option",
@@ -131,6 +132,12 @@ _DATASET_OPTIONS = (
     ),
     *_PLACE_OPTIONS,
     *_READING_OPTIONS,
+)
+
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, say what would be done and how long it would take; write nothing.",
 )
 
 quiet_option = click.option(

@@ -8,6 +8,7 @@ from keras_resnets.cli.options import (
     Count,
     class_weights_option,
     data_options,
+    dry_run_option,
     quiet_option,
     slug,
     take_data_settings,
@@ -32,13 +33,15 @@ __all__ = ["search"]
     type=click.IntRange(1),
     help="Candidates to train; hyperband derives its own number from the epochs.",
 )
-@click.option("--epochs", default=12, show_default=True, type=click.IntRange(1), help="Per trial.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Per trial.  [default: 12, more for few images]",
+)
 @click.option(
     "--final-epochs",
-    default=40,
-    show_default=True,
     type=click.IntRange(1),
-    help="Of the winner's training.",
+    help="Of the winner's training.  [default: 40, more for few images]",
 )
 @click.option(
     "--tuner",
@@ -52,8 +55,9 @@ __all__ = ["search"]
 @click.option("--blocks", "blocks_per_stage", type=str, help="Blocks per stage to try: 1,2,3.")
 @click.option("--widths", type=str, help="First-stage widths to try: 8,16,32,48.")
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
+@dry_run_option
 @quiet_option
-def search(run_dir, blocks_per_stage, widths, verbose, **options):
+def search(run_dir, blocks_per_stage, widths, dry_run, verbose, **options):
     """Search depth and width, train the winner, export and verify it.
 
     Without options: on the embedded handwritten digits, in a few minutes on two cores. Interrupted,
@@ -71,7 +75,7 @@ def search(run_dir, blocks_per_stage, widths, verbose, **options):
     check_search(settings, run_dir)
     from keras_resnets.tuning.search import search as run  # after the checks: TensorFlow is slow
 
-    run(settings, run_dir, print_fn=click.echo, verbose=verbose)
+    run(settings, run_dir, print_fn=click.echo, verbose=verbose, dry_run=dry_run)
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from keras_resnets.cli.options import (
     class_weights_option,
     data_options,
     deliver,
+    dry_run_option,
     quiet_option,
     slug,
     table,
@@ -88,8 +89,9 @@ __all__ = ["recipes", "train"]
 )
 @click.option("--tensorboard", is_flag=True, help="Also write logs for TensorBoard.")
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
+@dry_run_option
 @quiet_option
-def train(model, run_dir, profile, tensorboard, verbose, **options):
+def train(model, run_dir, profile, tensorboard, dry_run, verbose, **options):
     """Train the network MODEL on a data set.
 
     Interrupted, the same command resumes where it was.
@@ -111,6 +113,7 @@ def train(model, run_dir, profile, tensorboard, verbose, **options):
         profile=profile,
         tensorboard=tensorboard,
         verbose=verbose,
+        dry_run=dry_run,
     )
 
 

@@ -71,6 +71,7 @@ class ImageData:
         find_unreadable: Function that returns the error naming all images that cannot be decoded,
             or None.
         notes: Lines that say how the images were found, and what was left out.
+        address: What opens it, as the user gave it: a folder's path, where that is not the name.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ImageData:
     read_labels: Callable[[str], np.ndarray] | None = None
     find_unreadable: Callable[[], DataError | None] | None = None
     notes: tuple[str, ...] = ()
+    address: str = ""
 
     def __post_init__(self):
         for split, size in self.sizes.items():

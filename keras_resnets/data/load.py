@@ -12,11 +12,11 @@ from keras_resnets.data.decoding import Decoder, in_channels
 from keras_resnets.data.folder import FolderSource, decode_original
 from keras_resnets.data.images import ImageData, Originals
 from keras_resnets.data.options import check_data
-from keras_resnets.data.prepared import open_builder, prepare
+from keras_resnets.data.prepared import download_line, open_builder, prepare
 from keras_resnets.data.settings import DIGITS, DataSettings
 from keras_resnets.errors import DataError
 
-__all__ = ["ImageData", "from_folder", "load_data"]
+__all__ = ["ImageData", "from_folder", "load_data", "missing_download"]
 
 _PATH_BYTES = 256
 """Memory of a file's path and orientation."""
@@ -139,7 +139,31 @@ def from_folder(
         read_labels=source.labels,
         find_unreadable=source.undecodable,
         notes=(*source.summary(), _size_note(size, channels, why)),
+        address=settings.dataset,
     )
+
+
+def missing_download(settings: DataSettings) -> str | None:
+    r"""Return what `load_data` would say of a download, after the checks before it; None for none.
+
+    Args:
+        settings: The data set.
+
+    Raises:
+        DataError: As for `load_data`.
+
+    Example:
+        >>> missing_download(DataSettings(dataset="cifar10"))
+        'downloading data set cifar10, at most 170.1 MB, into\n/home/me/tensorflow_datasets'
+    """
+    name, place = settings.dataset, settings.data_dir
+    if name == DIGITS or os.path.isdir(os.path.expanduser(name)):
+        return None
+    import tensorflow_datasets as tfds
+
+    builder = open_builder(name, place)
+    _supervised_keys(tfds, name, builder.info)
+    return download_line(builder, name, place, download=settings.download)
 
 
 def _decoded(originals: Originals) -> Callable:

@@ -27,6 +27,7 @@ __all__ = [
     "base_name",
     "check_place",
     "data_root",
+    "download_line",
     "is_known",
     "known_names",
     "list_is_complete",
@@ -180,16 +181,10 @@ def prepare(
     if builder.data_path.exists():
         return builder
     print_fn = Printer(print_fn)
-    root = Path(builder.data_path).parents[1 + bool(builder.builder_config)]
-    if name != DIGITS:
-        _check_manual(builder, name, root)
-        size = _size(builder)
-        if not download:
-            raise _refusal(name, size, root)
-        _check_contents(name, data_dir, root)
-        print_fn(f"downloading data set {name}, {size}, into\n{root}")
-    else:
-        _check_contents(name, data_dir, root)
+    root = _root(builder)
+    line = download_line(builder, name, data_dir, download=download)
+    if line is not None:
+        print_fn(line)
     try:
         with _staged(root) as stage:
             watched = print_fn.verbose and name != DIGITS and sys.stderr.isatty()
@@ -200,6 +195,41 @@ def prepare(
             f"where a prepared copy lies): {_first_line(error)}"
         ) from error
     return open_builder(name, data_dir)
+
+
+def download_line(
+    builder, name: str, data_dir: str | os.PathLike | None = None, *, download: bool = True
+) -> str | None:
+    """Return what is downloaded to prepare a data set, how large it is, and where to.
+
+    Args:
+        builder: As for `prepare`, like the others.
+        name: See there.
+        data_dir: See there.
+        download: See there.
+
+    Returns:
+        The line; None where there is nothing to download.
+
+    Raises:
+        DataError: As for `prepare`.
+    """
+    if builder.data_path.exists():
+        return None
+    root = _root(builder)
+    if name == DIGITS:
+        _check_contents(name, data_dir, root)
+        return None
+    _check_manual(builder, name, root)
+    size = _size(builder)
+    if not download:
+        raise _refusal(name, size, root)
+    _check_contents(name, data_dir, root)
+    return f"downloading data set {name}, {size}, into\n{root}"
+
+
+def _root(builder) -> Path:
+    return Path(builder.data_path).parents[1 + bool(builder.builder_config)]
 
 
 def _check_manual(builder, name: str, root: Path) -> None:

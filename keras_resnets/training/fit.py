@@ -42,6 +42,7 @@ __all__ = [
     "prepare_device",
     "train",
     "training_data",
+    "validation_batch_size",
     "weighted",
 ]
 
@@ -147,6 +148,11 @@ def check_augmentation(data: ImageData, settings: TrainingSettings) -> None:
 def training_data(data: ImageData, settings: TrainingSettings) -> ImageData:
     """Return the data set with the images that are trained on, as the settings say."""
     return data.without_validation() if settings.all_data else data
+
+
+def validation_batch_size(settings: TrainingSettings) -> int:
+    """Return how many validation images are classified at once."""
+    return max(256, settings.batch_size // settings.accumulate)
 
 
 def class_weights_for(data: ImageData, settings: TrainingSettings) -> list[float] | None:
@@ -482,7 +488,7 @@ class _Run:
             batches = weighted(batches, self.class_weights)
         validation = None
         if not settings.all_data:
-            batch_size = max(256, settings.batch_size // settings.accumulate)
+            batch_size = validation_batch_size(settings)
             validation = self.devices.evaluation(
                 data.evaluation_batches("validation", batch_size, one_hot=one_hot)
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -44,11 +45,11 @@ class Subject:
     learning_rate: float
 
     @classmethod
-    def of(cls, data, settings: TrainingSettings, dataset: str | None = None) -> Subject:
+    def of(cls, data, settings: TrainingSettings) -> Subject:
         """Return that of a training on `data` by settings that are fitted to it."""
         plan = settings.plan(data.sizes["train"])
         return cls(
-            dataset or data.name,
+            data.address or data.name,
             data.class_names,
             lambda: data.class_counts("validation").tolist(),
             plan,
@@ -186,7 +187,7 @@ def _remedies(subject: Subject, history: list[dict]) -> list[str]:
     plan, learned = subject.plan, history[-1]["accuracy"]
     longer = f"{plan.steps:,} steps are few: try --epochs {epochs_for(plan)}"
     slower = f"the learning rate may be too high: try --lr {subject.learning_rate / 10:.2g}"
-    labels = f"the labels may be wrong: keras-resnets check-data {subject.dataset}"
+    labels = f"the labels may be wrong: keras-resnets check-data {shlex.quote(subject.dataset)}"
     # Training images that are classified well, and validation images that are not, are no matter
     # of the rate.
     ranked = [slower, labels] if learned < (1 + subject.chance) / 2 else [labels, slower]

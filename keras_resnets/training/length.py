@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.run_folder import Length
+from keras_resnets.training.recipes.recipe import displaced
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
+from keras_resnets.words import count
 
 __all__ = ["bound_to_length", "can_grow", "epochs_done", "training_length"]
+
+_LENGTHS = ("epochs", "iterations")
+"""Settings of a recipe that say how long its runs are."""
 
 _BOUND: dict[str, tuple[Callable[[TrainingSettings], Any], str]] = {
     "schedule.kind": (
@@ -30,7 +35,7 @@ _BOUND: dict[str, tuple[Callable[[TrainingSettings], Any], str]] = {
         "thawing at fractions of them",
     ),
     "ema_memory": (
-        lambda s: getattr(s.recipe, "ema_memory", None),
+        lambda s: s.recipe.ema_memory,
         "an average whose memory is a fraction of them",
     ),
 }
@@ -80,7 +85,8 @@ def training_length(settings: TrainingSettings, plan: TrainingPlan | None = None
 
     names = ["epochs"]
     if bound_to_length(settings) is None:
-        names += ["recipe.epochs", "recipe.iterations"]  # a length too, where nothing is scaled
+        # Lengths too, where nothing is scaled, with what they put out of force.
+        names += [f"recipe.{name}" for name in (*_LENGTHS, *displaced(set(_LENGTHS)))]
     return Length(tuple(names), planned, refuse)
 
 
@@ -88,11 +94,12 @@ def _refusal(settings, here, there, plan: TrainingPlan | None, path: Path) -> st
     done, other_dir = epochs_done(path), "use another --run-dir"
     if not done:
         return None
+    epochs = count(done, "epoch")
     unit = "steps" if there["epochs"] == here["epochs"] else "epochs"
     asked, begun = f"{unit}={here[unit]}", f"{unit}={there[unit]}"
     steps_done = 0 if plan is None else min(done * plan.steps_per_epoch, there["steps"])
     if done > here["epochs"] or steps_done > here.get("steps", steps_done):
-        return f"has {_epochs(done)} done, more than {asked}: {other_dir}"
+        return f"has {epochs} done, more than {asked}: {other_dir}"
     bound = bound_to_length(settings)
     if bound is not None:
         name, value, why = bound
@@ -109,7 +116,7 @@ def _refusal(settings, here, there, plan: TrainingPlan | None, path: Path) -> st
         )
     if _summary(path).get("out_of_patience"):
         return (
-            f"was ended after {_epochs(done)} by `patience`={settings.patience}, as it would be "
+            f"was ended after {epochs} by `patience`={settings.patience}, as it would be "
             f"with {asked}: {other_dir} with another --patience"
         )
     if plan is not None and not (path / "checkpoint.keras").is_file():
@@ -129,7 +136,3 @@ def epochs_done(path: Path) -> int:
 def _summary(path: Path) -> dict[str, Any]:
     summary = path / "summary.json"
     return json.loads(summary.read_text()) if summary.is_file() else {}
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'s' * (count != 1)}"

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_resnets.data.load import ImageData, load_data
+from keras_resnets.data.load import ImageData, load_data, missing_download
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 from keras_resnets.files import write_json, write_text
 from keras_resnets.models.catalog import model_config
@@ -34,6 +35,7 @@ from keras_resnets.training.health import Subject, at_chance, one_class_warning,
 from keras_resnets.training.length import can_grow, epochs_done, training_length
 from keras_resnets.training.planning import check_image_size, plan_lines
 from keras_resnets.training.progress import ProgressBar, clock
+from keras_resnets.training.rehearsal import DRY, rehearse, say_missing
 from keras_resnets.training.results import (
     predictions,
     write_history,
@@ -41,7 +43,7 @@ from keras_resnets.training.results import (
 )
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 from keras_resnets.verbosity import Printer
-from keras_resnets.words import LINE, compact, wrap
+from keras_resnets.words import LINE, compact, count, wrap
 
 __all__ = ["epoch_line", "run_training"]
 
@@ -59,6 +61,7 @@ def run_training(
     profile: bool = False,
     tensorboard: bool = False,
     verbose: int = 1,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Train a network on a data set; go on where an interrupted run ended.
 
@@ -74,9 +77,12 @@ def run_training(
         profile: Whether to measure first where a training step's time goes, into ``profile.csv``.
         tensorboard: Whether to write logs for TensorBoard.
         verbose: 0 for nothing, 1 for lines and, on a terminal, a bar, 2 for lines alone.
+        dry_run: Whether to check everything, say what would be done, and estimate its time from
+            three timed steps. Nothing is written, and nothing but the embedded digits prepared.
 
     Returns:
-        The summary, as ``summary.json`` holds it.
+        The summary, as ``summary.json`` holds it. Of a dry run: ``epochs`` and ``steps`` to do,
+        and, unless that is none, ``seconds_per_step`` at the recipe's first size and ``seconds``.
 
     Raises:
         InputError: A name, a setting or the folder is wrong (nothing is written), or the training
@@ -88,12 +94,20 @@ def run_training(
     config = model_config(model) if isinstance(model, str) else model
     identity = run_identity(model, data, settings)
     folder = check_training(model, data, settings, run_dir)
+    if dry_run and (line := missing_download(DataSettings.from_arguments(**data))):
+        say_missing(line, print_fn)
+        return {}
     devices = open_strategy(settings.strategy)
+    if dry_run and devices.workers > 1:
+        raise InputError(
+            "`dry_run` works on one machine. Received: dry_run=True with strategy='multiworker' on "
+            f"{devices.workers} workers"
+        )
     with print_fn.counting("files") as progress:
         images = load_data(
             **data, network_size=network_size(config), progress=progress, print_fn=print_fn
         )
-    if devices.workers == 1 and (folder / "summary.json").is_file():
+    if devices.workers == 1 and not dry_run and (folder / "summary.json").is_file():
         _settle(folder, images, settings)
         if folder.is_finished:  # before the images are looked at, which takes long for many
             with folder:
@@ -106,6 +120,14 @@ def run_training(
         head = "with its head" if start.classes == config.classes else "under a new head"
         begin = f"begins with the weights of {settings.init}, {head}"
     run = _Program(name, config, images, data, settings, identity, print_fn, devices)
+    if dry_run:
+        _settle(folder, images, settings)
+        folder.check()
+        if folder.is_finished:
+            print_fn(wrap(f"{folder.path} is finished: nothing would be done"))
+            return {"epochs": 0, "steps": 0}
+        prepare_device(settings)
+        return run.rehearse(folder, devices, begin)
     with contextlib.ExitStack() as stack:
         if _is_finished(folder, devices, images, settings, stack):
             return _finished(folder, print_fn, profile) if devices.is_chief else {}
@@ -113,10 +135,7 @@ def run_training(
         if not devices.is_chief:
             run.train(folder, devices, tensorboard=False)
             return {}
-        run.introduce(folder, devices)
-        run.say_what_is_done(folder)
-        if begin:
-            print_fn(begin)
+        run.introduce(folder, devices, begin)
         if profile:
             run.profile(folder / "profile.csv")
         result = run.train(folder, devices, tensorboard)
@@ -125,7 +144,7 @@ def run_training(
 
 def _finished(folder: RunFolder, print_fn, profile: bool) -> dict[str, Any]:
     """Return the summary of a run that is finished, and say so."""
-    print_fn(f"{folder.path} is finished" + "; nothing is left to profile" * profile)
+    print_fn(wrap(f"{folder.path} is finished" + "; nothing is left to profile" * profile))
     return json.loads((folder / "summary.json").read_text())
 
 
@@ -162,45 +181,59 @@ class _Program:
 
     def __init__(self, name, config, images: ImageData, data, given, identity, print_fn, devices):
         self.trained_on = training_data(images, given)
-        count = self.trained_on.sizes["train"]
-        settings = given.fit_to(count, devices.replicas)
-        self.plan_lines = plan_lines(given, settings, count)
+        number = self.trained_on.sizes["train"]
+        settings = given.fit_to(number, devices.replicas)
+        self.plan_lines = plan_lines(given, settings, number)
         self.name = name
         self.config = config
         self.images = images
         self.data = data
+        self.given = given
         self.settings = settings
         self.identity = identity
         self.print_fn = print_fn
         self.cost = complexity(config)
-        self.plan: TrainingPlan = settings.plan(count)
+        self.plan: TrainingPlan = settings.plan(number)
         check_image_size(config, settings)
         check_augmentation(self.trained_on, settings)
         class_weights_for(self.trained_on, settings)
         self._drawn = time.monotonic()
 
-    def introduce(self, folder: RunFolder, devices) -> None:
+    def introduce(self, folder: RunFolder, devices, begin: str) -> None:
+        """Say what is trained, on what, how and how long, and what of it is done."""
         recipe = self.settings.recipe
-        self.print_fn(
-            f"{self.name} ({self.cost.trainable_params:,} parameters, {self.cost.macs:,} MACs) on "
-            f"{self.images.name}: {self.plan.epochs} epochs of "
-            f"{self.trained_on.sizes['train']} images by the recipe {recipe.name}, "
-            f"into {folder.path}"
-        )
-        for line in self.images.notes:
-            self.print_fn(wrap(line))
-        for line in self.plan_lines:
-            self.print_fn(line)
         execution = execution_for(self.settings, self.plan.steps_per_epoch)
-        self.print_fn(
-            f"on {execution}" + (f"; {devices}" if self.settings.strategy != "none" else "")
-        )
-
-    def say_what_is_done(self, folder: RunFolder) -> None:
+        shared = f"; {devices}" if self.settings.strategy != "none" else ""
+        lines = [
+            f"{self.name} ({count(self.cost.trainable_params, 'parameter')}, "
+            f"{count(self.cost.macs, 'MAC')}) on {self.images.name}: "
+            f"{count(self.plan.epochs, 'epoch')} of "
+            f"{count(self.trained_on.sizes['train'], 'image')} by the recipe {recipe.name}, "
+            f"into {folder.path}",
+            *self.images.notes,
+            *self.plan_lines,
+            f"on {execution}{shared}",
+        ]
         done = epochs_done(folder.path)
         if done:
-            verb = "epoch is" if done == 1 else "epochs are"
-            self.print_fn(f"{done} {verb} done; {self.plan.epochs - done} more")
+            verb = "is" if done == 1 else "are"
+            lines.append(f"{count(done, 'epoch')} {verb} done; {self.plan.epochs - done} more")
+        for line in [*lines, *filter(None, [begin])]:
+            self.print_fn(wrap(line))
+
+    def rehearse(self, folder: RunFolder, devices, begin: str) -> dict[str, Any]:
+        """Say what would be done, and estimate its time."""
+        self.introduce(folder, devices, begin)
+        done = epochs_done(folder.path)
+        rehearsal = rehearse(self.config, self.images, self.settings, devices)
+        for line in [*rehearsal.lines(done), DRY]:
+            self.print_fn(line)
+        return {
+            "epochs": self.plan.epochs - done,
+            "steps": rehearsal.steps_left(done),
+            "seconds_per_step": rehearsal.steps[0][1],
+            "seconds": rehearsal.seconds(done),
+        }
 
     def profile(self, path: Path) -> None:
         from keras_resnets.training.profiling import profile_training
@@ -209,7 +242,7 @@ class _Program:
         profile = profile_training(self.config, self.images, self.settings)
         profile.write(path)
         for line in profile.lines():
-            self.print_fn(line)
+            self.print_fn(wrap(line, indent=9))
 
     def train(self, folder: RunFolder, devices, tensorboard: bool):
         callbacks = [_tensorboard(folder / "tensorboard")] if tensorboard else []
@@ -272,16 +305,13 @@ class _Program:
         write_history(history, folder / "history.csv")
         write_curves(history, folder / "curves.png", self._title)
         write_json(folder / "summary.json", summary)  # its presence means "finished"
-        if result.out_of_patience or not can_grow(self.settings, self.plan):
+        if result.out_of_patience or not can_grow(self.given, self.plan):
             remove_checkpoint(folder / "checkpoint.keras")
         if result.out_of_patience:
-            self.print_fn(
-                f"no better for {self.settings.patience} epochs: the model is that of epoch "
-                f"{summary['best_epoch']['epoch']}"
-            )
-        self.print_fn(
-            f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}"
-        )
+            line = f"no better for {count(self.settings.patience, 'epoch')}: the model is that of "
+            self.print_fn(wrap(f"{line}epoch {summary['best_epoch']['epoch']}"))
+        line = f"test accuracy {summary['test_accuracy']:.2%}; wrote {folder / 'model.keras'}"
+        self.print_fn(wrap(line))
         return summary
 
     def _warnings(self, result, predicted) -> list[str]:

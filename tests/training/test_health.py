@@ -1,10 +1,13 @@
 """Trainings that do not learn are told of, with remedies; those that do are not."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from keras_resnets.data import load_data
 from keras_resnets.training import TrainingPlan, TrainingSettings, train
 from keras_resnets.training.health import HealthWatch, Subject, at_chance, only_class
 from keras_resnets.training.program import run_training
@@ -96,6 +99,32 @@ def test_the_remedies_are_chosen_by_the_numbers(plan, train, remedies):
 def test_one_class_alone_is_no_matter_of_chance():
     subject = Subject("x", ("cat", "dog"), lambda: (40, 0), TrainingPlan(30, 600), 0.05)
     assert watch(rows(*[1.0] * 20), lambda: np.zeros(40), subject) == []
+
+
+def test_the_command_names_the_folder_as_it_was_given(digits):
+    """Ready for a shell; a data set that is no folder by its name."""
+    for address, named in (
+        ("", "check-data keras_resnets_digits"),
+        ("./photos", "check-data ./photos"),
+        ("~/my photos", "check-data '~/my photos'"),
+    ):
+        data = dataclasses.replace(digits, name="photos" if address else digits.name)
+        data = dataclasses.replace(data, address=address)
+        subject = Subject.of(data, TrainingSettings(recipe="search").fit_to(1257))
+        lines = at_chance(subject, rows(*[0.1] * 32, train=0.99))
+        assert any(line.endswith(named) for line in lines)
+
+
+def test_a_folder_keeps_the_path_it_was_given_by(tmp_path, monkeypatch):
+    for name in ("a1", "b1"):
+        for number in range(12):
+            path = tmp_path / "shots" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    monkeypatch.chdir(tmp_path)
+    data = load_data("./shots")
+    assert (data.name, data.address) == ("shots", "./shots")
+    assert data.without_validation().address == "./shots"
 
 
 def test_only_class():

@@ -147,6 +147,8 @@ def test_it_says_what_it_does(finished):
         assert line.endswith(" left")
     assert f"{summary['test_accuracy']:.2%}" in lines[-1]
     assert str(folder / "model.keras") in lines[-1]
+    long = [line for line in "\n".join(lines).splitlines() if len(line) > 80]
+    assert all(line.strip().startswith(str(folder)) for line in long)  # a word that is no shorter
 
 
 def test_a_finished_run_is_only_read(finished, tree):

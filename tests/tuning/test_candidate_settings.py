@@ -1,6 +1,8 @@
 """How candidates are trained follows from the search's settings and the data."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.tuning import SearchSettings
@@ -9,17 +11,44 @@ from keras_resnets.tuning.tuner import candidate_settings, check_training
 VALUES = {"learning_rate": 0.05}
 
 
-@pytest.mark.parametrize(("images", "batch"), [(60, 8), (245, 8), (1257, 64), (45_000, 64)])
-def test_the_batch_follows_the_data(images, batch):
-    settings = candidate_settings(SearchSettings(), VALUES).fit_to(images)
-    assert settings.batch_size == batch
-    assert settings.epochs == SearchSettings().epochs
+@pytest.mark.parametrize(
+    ("images", "batch", "epochs", "final_epochs"),
+    [
+        (48, 8, 34, 100),
+        (60, 8, 29, 86),
+        (245, 8, 12, 40),
+        (1257, 64, 12, 40),
+        (45_000, 64, 12, 40),
+    ],
+)
+def test_batch_and_epochs_follow_the_data(images, batch, epochs, final_epochs):
+    fitted = SearchSettings().fit_to(images)
+    assert (fitted.batch_size, fitted.epochs, fitted.final_epochs) == (batch, epochs, final_epochs)
+    settings = candidate_settings(fitted, VALUES)
+    assert settings.fit_to(images) == settings.fit_to(images).fit_to(images)
+    assert settings.plan(images).steps == images // batch * epochs >= 200
+    assert settings.replace(epochs=final_epochs).plan(images).steps >= 600
     assert settings.learning_rate == 0.05  # what was searched, whatever the batch
 
 
-def test_what_is_given_wins():
-    settings = candidate_settings(SearchSettings(batch_size=48), VALUES)
-    assert settings.fit_to(60).batch_size == 48
+@given(
+    images=st.integers(10, 100_000),
+    given_=st.fixed_dictionaries(
+        {},
+        optional={
+            "epochs": st.integers(1, 50),
+            "final_epochs": st.integers(1, 50),
+            "batch_size": st.integers(1, 10),
+        },
+    ),
+)
+def test_what_is_given_wins(images, given_):
+    fitted = SearchSettings(**given_).fit_to(images)
+    assert {name: getattr(fitted, name) for name in given_} == given_
+    assert fitted.fit_to(images) == fitted
+    steps = images // fitted.batch_size
+    assert "epochs" in given_ or steps * fitted.epochs >= 200
+    assert "final_epochs" in given_ or steps * fitted.final_epochs >= 600
 
 
 def test_class_weights_reach_the_candidates(few_digits):

@@ -8,6 +8,7 @@ import keras
 import pytest
 
 from keras_resnets import config_from_dict, create_model
+from keras_resnets.analysis.runs import read_run
 from keras_resnets.errors import RunFolderError
 from keras_resnets.export.verify import Verification
 from keras_resnets.tuning import SearchSettings
@@ -153,6 +154,27 @@ def test_a_longer_last_training_keeps_the_trials(stage, tiny_space, tmp_path):
     assert stage.done == [*WINNER, "report"]
     assert summary["settings"]["final_epochs"] == 4
     assert len(json.loads((tmp_path / "run" / "winner.json").read_text())["history"]) == 4
+
+
+def test_default_lengths_follow_the_data_and_are_compared_as_numbers(stage, tiny_space, tmp_path):
+    """The digits are enough for 12 epochs and 40; the run keeps what was given: nothing."""
+    default = {"epochs": None, "final_epochs": None}
+    summary = _search(tmp_path / "run", tiny_space, **default)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["settings"]["epochs"] is run["settings"]["final_epochs"] is None
+    assert run["planned"] == {"epochs": 12, "final_epochs": 40, "trials": 3}
+    for name, value in (("epochs", 12), ("final_epochs", 40), ("batch_size", 64)):
+        assert summary["settings"][name] == value
+    lines = []
+    _search(tmp_path / "run", tiny_space, lines, epochs=12, final_epochs=40)
+    assert "is finished" in " ".join(lines[0].split())
+    stage.done.clear()
+    _search(tmp_path / "run", tiny_space, trials=4, **default)
+    assert stage.done == ["trial", "report"]
+    with pytest.raises(RunFolderError, match="has trials of epochs=12, "):
+        _search(tmp_path / "run", tiny_space, epochs=13, final_epochs=None)
+    read = read_run(tmp_path / "run")
+    assert read.planned_epochs == 40
 
 
 def test_hyperband_has_its_own_number_of_trials(stage, tiny_space, tmp_path):
