@@ -14,7 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["FORMATS", "Header", "UnreadableImage", "has_image_suffix", "open_image", "read_header"]
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Header",
+    "UnreadableImage",
+    "has_image_suffix",
+    "open_image",
+    "read_header",
+]
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -58,7 +66,9 @@ FORMATS = {
 }
 """The formats by name. HEIC needs the extra ``heic``, AVIF a Pillow that was built with it."""
 
-_SUFFIXES = {suffix for form in FORMATS.values() for suffix in form.suffixes}
+SUFFIXES = tuple(suffix for form in FORMATS.values() for suffix in form.suffixes)
+"""Endings of the names of image files."""
+
 _NAMES = {pillow: name for name, form in FORMATS.items() for pillow in form.pillow}
 
 
@@ -91,7 +101,7 @@ def has_image_suffix(name: str) -> bool:
         >>> has_image_suffix("IMG_0001.JPG")
         True
     """
-    return os.path.splitext(name)[1].lower() in _SUFFIXES
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def read_header(source: str | Path | bytes) -> Header:

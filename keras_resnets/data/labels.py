@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
+from keras_resnets.data.formats import SUFFIXES
 from keras_resnets.data.layout import Layout, find_images, split_of
 from keras_resnets.errors import DataError, nearest
 
@@ -125,7 +126,7 @@ def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | No
     missing = []
     for name, label, split in entries:
         relative = Path(name.replace("\\", "/"))
-        path = next((p for p in (root / relative, table.parent / relative) if p.is_file()), None)
+        path = _find(root / relative) or _find(table.parent / relative)
         if path is None:
             missing.append(name)
         elif located.setdefault(path, (label, split)) != (label, split):
@@ -141,6 +142,14 @@ def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | No
             f"{', '.join(missing[:_SHOWN])}{more}"
         )
     return located
+
+
+def _find(path: Path) -> Path | None:
+    """Return an image file that is named with or without its ending, or None."""
+    if path.is_file():
+        return path
+    endings = () if path.suffix else SUFFIXES
+    return next((p for p in map(path.with_suffix, endings) if p.is_file()), None)
 
 
 def _layout(root: Path, table: Path, located) -> Layout:

@@ -6,6 +6,7 @@ Pure Python that looks at names alone: no image is opened.
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ _SPLIT_NAMES = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
+_FILLERS = ("dataset", "data", "sets", "set", "images", "image", "imgs", "img", "photos", "split")
+"""What people add to the name of a split: ``training_set``, ``testdata``, ``val_images``."""
+
 _JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}
 """What operating systems leave in folders of images."""
 
@@ -55,13 +59,19 @@ class Layout:
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name stands for, in any case, or None.
+    """Return the split that a name stands for, in any case and spelling, or None.
 
     Example:
-        >>> split_of("Testing")
-        'test'
+        >>> split_of("Testing"), split_of("training_set"), split_of("val2017"), split_of("cats")
+        ('test', 'train', 'validation', None)
     """
-    return _SPLIT_OF.get(name.strip().casefold())
+    words = re.split(r"[^a-z]+", re.sub(r"(19|20)\d\d$", "", name.strip().casefold()))
+    text = "".join(word for word in words if word not in _FILLERS)
+    for filler in _FILLERS:
+        if text not in _SPLIT_OF:
+            text = text.removesuffix(filler)
+    digits = re.search(r"\d", re.sub(r"(19|20)\d\d$", "", name.strip()))
+    return None if digits else _SPLIT_OF.get(text)
 
 
 def read_layout(root: str | Path, layout: str = "auto") -> Layout:
@@ -240,6 +250,8 @@ def _choose(root: Path, tree: _Tree, readings, layout: str) -> str:
     named = [folder for folder in tree.folders if split_of(folder.name)]
     others = [folder for folder in tree.folders if not split_of(folder.name)]
     if not named:
+        if "train" not in splits:
+            _check_alike(root, tree)
         return "splits" if "train" in splits else "classes"
     if not others:
         if "train" in splits:
@@ -259,6 +271,20 @@ def _choose(root: Path, tree: _Tree, readings, layout: str) -> str:
     if "train" in splits:
         reading += f", without {_listed(f.name for f in others)}"
     raise _ambiguous(root, tree.folders, reading)
+
+
+def _check_alike(root: Path, tree: _Tree) -> None:
+    """Refuse folders that all hold the same folders: splits by names of their own, or classes?"""
+    inner = [{folder.name.casefold() for folder in outer.folders} for outer in tree.folders]
+    alike = len(inner) > 1 and all(names == inner[0] for names in inner) and len(inner[0]) > 1
+    if alike and not any(folder.images for folder in tree.folders):
+        outside = _listed(folder.name for folder in tree.folders)
+        within = _listed(folder.name for folder in tree.folders[0].folders)
+        raise DataError(
+            f"dataset folder {str(root)!r} can be read in two ways: {outside} as "
+            f"{len(inner)} classes (--layout classes), or {within} as classes in splits: then name "
+            "the splits train, val and test"
+        )
 
 
 def _share_classes(splits) -> bool:

@@ -10,6 +10,7 @@ from PIL import Image
 from keras_resnets.data.decoding import Decoder, decode_pixels
 from keras_resnets.data.folder import FolderSource, decode_original
 from keras_resnets.data.formats import UnreadableImage, read_header
+from keras_resnets.data.layout import split_of
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import DataError
 
@@ -25,6 +26,18 @@ LAYOUTS = {
     "split folders by other names": (
         ["Training/cats 8", "Training/dogs 8", "Testing/cats 2", "Testing/dogs 2"],
         {},
+    ),
+    "sets by longer names": (
+        ["training_set/cats 8", "training_set/dogs 8", "test_set/cats 2", "test_set/dogs 2"],
+        {},
+    ),
+    "folders that hold the same folders": (
+        ["2023/cats 8", "2023/dogs 8", "2024/cats 2", "2024/dogs 2"],
+        {},
+    ),
+    "the same, as classes by their names": (
+        ["2023/cats 8", "2023/dogs 8", "2024/cats 2", "2024/dogs 2"],
+        {"layout": "classes"},
     ),
     "dev and eval": (
         ["train/cats 8", "train/dogs 8", "dev/cats 2", "dev/dogs 2", "EVAL/cats 3", "EVAL/dogs 3"],
@@ -121,6 +134,10 @@ EXPECTED = {
     "one folder around them": "class folders in photos: 2 classes; 16 train",
     "split folders": "2 classes; 14 train, 2 validation, 4 test (cut from train: validation)",
     "split folders by other names": "14 train, 2 validation, 4 test (cut from train: validation)",
+    "sets by longer names": "14 train, 2 validation, 4 test (cut from train: validation)",
+    "folders that hold the same folders": "refused: dataset folder it can be read in two ways: "
+    "2023, 2024 as 2 classes (--layout classes), or cats, dogs as classes in splits",
+    "the same, as classes by their names": "class folders: 2 classes; 16 train",
     "dev and eval": "2 classes; 16 train, 4 validation, 6 test (cats dogs)",
     "class folders of split folders": "14 train, 4 validation, 2 test (cut from train: test)",
     "a flat test folder beside train": "left out: images without class folders in test (predict",
@@ -162,6 +179,36 @@ def test_a_folder_is_read_as_a_person_would_read_it(name, tmp_path):
     holds, options = LAYOUTS[name]
     build(root, holds)
     assert EXPECTED[name] in reading(root, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("TRAIN", "train"),
+        ("training_set", "train"),
+        ("Train Images", "train"),
+        ("trainset", "train"),
+        ("train2017", "train"),
+        ("val", "validation"),
+        ("Valid", "validation"),
+        ("validation-data", "validation"),
+        ("dev_set", "validation"),
+        ("testdata", "test"),
+        ("Testing", "test"),
+        ("eval", "test"),
+        ("cats", None),
+        ("trains", None),
+        ("test1", None),
+        ("dataset", None),
+        ("images", None),
+        ("steam_train", None),
+        ("set", None),
+        ("", None),
+    ],
+)
+def test_names_of_splits(name, split):
+    assert split_of(name) == split
 
 
 # Files: how they are written, and what is seen in them.

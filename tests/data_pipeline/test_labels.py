@@ -65,6 +65,12 @@ def test_columns_may_stand_in_any_order_among_others(images, tmp_path):
     assert dict(read_labels(images, path).files["train"]).keys() == {images / f for f, _ in ROWS}
 
 
+def test_files_may_be_named_without_their_ending(images, tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(table([(file.removesuffix(".png"), label) for file, label in ROWS]))
+    assert dict(read_labels(images, path).files["train"]).keys() == {images / f for f, _ in ROWS}
+
+
 def test_what_the_table_leaves_out_is_counted(images, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text(table(ROWS[:15]))
