@@ -139,7 +139,7 @@ class FolderSource:
     def listing(self) -> str:
         """Return the name, size and class of every file, which differ when the folder does."""
         rows = (
-            f"{split} {label} {os.path.relpath(path, self.root)} {self.headers[path].bytes}"
+            f"{split} {label} {_place(path, self.root)} {self.headers[path].bytes}"
             for split, files in sorted(self.files.items())
             for path, label in files
         )
@@ -279,5 +279,10 @@ def unreadable_error(unreadable: dict[Path, str]) -> DataError:
 
 def _stable_order(path: Path, root: Path) -> tuple[bytes, str]:
     """Order by a hash of the name; images of one name in several folders, by where they lie."""
-    place = os.path.relpath(path, root).replace(os.sep, "/")
-    return hashlib.sha256(os.fsencode(path.name)).digest(), place
+    return hashlib.sha256(os.fsencode(path.name)).digest(), _place(path, root).replace(os.sep, "/")
+
+
+def _place(path: Path, root: Path) -> str:
+    """Return where a file lies in the folder, or from there."""
+    text, base = str(path), f"{root}{os.sep}"
+    return text[len(base) :] if text.startswith(base) else os.path.relpath(path, root)
