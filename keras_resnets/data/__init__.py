@@ -6,8 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "augmentation": ["Augmentation"],
+        "checking": ["check_data"],
         "digits": ["KerasResnetsDigits"],
         "images": ["ImageData"],
         "load": ["load_data"],
+        "settings": ["DataSettings"],
     },
 )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnets.data.folder import FolderSource, pixel_digest
+from keras_resnets.data.folder import FolderSource, pixel_digest, place_in
 from keras_resnets.data.formats import UnreadableImage, read_header
 from keras_resnets.data.layout import SPLITS
 from keras_resnets.data.settings import DataSettings
+from keras_resnets.words import count
 
 __all__ = ["check_data", "report_lines"]
 
@@ -34,12 +36,13 @@ class _Image:
 
 
 def check_data(
-    settings: DataSettings, progress: Callable[[int, int], None] | None = None
+    settings: DataSettings | str | os.PathLike,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Read every image of a data set once and report on it.
 
     Args:
-        settings: The data set, and how it is read.
+        settings: The data set, and how it is read; a name or a folder alone will do.
         progress: Called with the numbers of images read and of all.
 
     Returns:
@@ -57,6 +60,8 @@ def check_data(
         >>> check_data(DataSettings(dataset="./photos"))["imbalance"]
         1.5
     """
+    if not isinstance(settings, DataSettings):
+        settings = DataSettings(dataset=settings)
     if Path(settings.dataset).expanduser().is_dir():
         source = FolderSource(dataclasses.replace(settings, skip_unreadable=True), progress)
         unreadable = [{"file": str(p), "reason": why} for p, why in source.unreadable.items()]
@@ -75,7 +80,7 @@ def _of_folder(source: FolderSource) -> Iterator[_Image]:
         for path, label in source.files[split]:
             header = source.headers[path]
             size = (header.height, header.width)
-            place = str(path.relative_to(source.root))
+            place = place_in(path, source.root)
             digest = source.digests[path]
             yield _Image(place, split, label, header.format, size, header.grey, digest)
 
@@ -166,10 +171,10 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     ]
     lines += [f"left out    {why}: {count:,}" for why, count in report["left_out"].items()]
     lines += _some("unreadable", [f"{x['file']} ({x['reason']})" for x in report["unreadable"]])
-    lines += _some("in 2 splits", [" = ".join(group) for group in report["leaks"]])
-    lines += _some("in 2 classes", [" = ".join(group) for group in report["conflicts"]])
+    lines += _some("in several splits", [" = ".join(group) for group in report["leaks"]])
+    lines += _some("in several classes", [" = ".join(group) for group in report["conflicts"]])
     if report["repeats"]:
-        lines.append(f"repeated    {report['repeats']:,} images are in a split twice")
+        lines.append(f"repeated    {count(report['repeats'], 'image')} more than once in a split")
     found = ("unreadable", "leaks", "conflicts", "repeats")
     if not any(report[key] for key in found):
         lines.append("no damage, no image in two splits, no image twice")

@@ -24,8 +24,9 @@ FITS = ("crop", "pad", "stretch")
 
 _COLORS = {"white": (255, 255, 255), "black": (0, 0, 0), "gray": (128, 128, 128)}
 _LUMA = (0.299, 0.587, 0.114)
-_MAX_SAMPLE = 281
-"""TIFF's tag for the largest value that a sample can have."""
+_ORIENTATION = 0x0112
+_BITS, _PHOTOMETRIC, _MAX_SAMPLE, _SAMPLE_FORMAT = 258, 262, 281, 339
+"""TIFF's tags: bits of a sample, what 0 means (0: white), the largest value, the type."""
 
 _LEVELS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16, 24, 32))
 
@@ -87,7 +88,7 @@ class Decoder:
         try:
             image = self._plain(tf.constant(data), tf.constant(orientation))
         except tf.errors.InvalidArgumentError as error:
-            raise UnreadableImage(str(error.message).strip().splitlines()[0][:100]) from error
+            raise UnreadableImage(plain_reason(error)) from error
         return self.fit(image).numpy()
 
     def decode(self, data, orientation):
@@ -160,6 +161,12 @@ class Decoder:
         return color if self.channels == 3 else (round(float(np.dot(color, _LUMA))),)
 
 
+def plain_reason(error) -> str:
+    """Return what TensorFlow says of an image, without the name of its operation."""
+    text = re.sub(r"\{\{.*?\}\}", "", str(error.message)).strip()
+    return (text.splitlines() or ["damaged"])[0][:120].strip()
+
+
 def in_channels(image, channels: int):
     """Return a uint8 image in a graph with 1 channel (luma, ITU-R 601) or 3, without an alpha."""
     import tensorflow as tf
@@ -213,12 +220,14 @@ def decode_pixels(data: bytes, channels: int, background: str = "white") -> np.n
 
     file = io.BytesIO(data)
     with open_image(file) as image:
-        if image.format == "PNG" and image.mode not in ("I", "I;16") and png_depth(file) == 16:
-            image = _deep_png(data, image)
         tags = getattr(image, "tag_v2", {})
+        if image.format == "PNG":
+            image = _prepared_png(data, image, png_depth(file))
+        elif image.mode in ("RGB", "RGBA") and max(_numbers(tags.get(_BITS, 8))) > 8:
+            image = _deep_tiff(data, image)
         image = ImageOps.exif_transpose(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            image = _from_deep(image, tags.get(_MAX_SAMPLE))
+            image = _from_deep(image, tags, parse_color(background))
         elif "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
             image = _over(image, parse_color(background))
         elif image.mode in ("P", "CMYK", "YCbCr", "HSV", "RGBX"):
@@ -238,28 +247,76 @@ def _over(image, color):
     return Image.alpha_composite(Image.new("RGBA", image.size, (*color, 255)), image).convert("RGB")
 
 
-def _from_deep(image, stated):
+def _numbers(value) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _from_deep(image, tags, background):
     """Return a grey image of many bits, or of floats, in 8 bits."""
     from PIL import Image
 
-    stated = stated[0] if isinstance(stated, tuple) else stated
-    return Image.fromarray(to_eight_bits(np.asarray(image), stated))
+    values = np.asarray(image)
+    if image.mode == "I" and _numbers(tags.get(_SAMPLE_FORMAT, 1))[0] == 1:
+        values = values.view(np.uint32)  # of which Pillow makes signed ones
+    stated = tags.get(_MAX_SAMPLE)
+    pixels = to_eight_bits(values, None if stated is None else _numbers(stated)[0])
+    if tags.get(_PHOTOMETRIC) == 0:
+        pixels = 255 - pixels
+    clear = image.info.get("transparency")
+    if clear is None:
+        return Image.fromarray(pixels)
+    colors = np.repeat(pixels[..., None], 3, axis=-1)
+    colors[values == clear] = background
+    return Image.fromarray(colors)
+
+
+def _prepared_png(data: bytes, image, depth: int):
+    """Return a PNG image whose colours of 16 bits, and clear grey of few bits, are mended."""
+    if depth == 16 and image.mode not in ("I", "I;16"):
+        return _deep_png(data, image)
+    if depth < 8 and image.mode == "L" and isinstance(image.info.get("transparency"), int):
+        image.load()
+        image.info["transparency"] = image.info["transparency"] * 255 // (2**depth - 1)
+    return image
 
 
 def _deep_png(data: bytes, image):
     """Return a PNG of 16 bits and colours or transparency in 8; Pillow keeps the high bytes."""
     import tensorflow as tf
-    from PIL import Image
 
     values = tf.io.decode_png(data, channels=0, dtype=tf.uint16).numpy()
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and values.shape[-1] == 3:
+        alpha = np.where((values == clear).all(-1, keepdims=True), 0, 65535)
+        values = np.concatenate([values, alpha.astype(np.uint16)], axis=-1)
+    return _colors_of(values, image)
+
+
+def _deep_tiff(data: bytes, image):
+    """Return a TIFF of colours of 16 bits in 8; Pillow keeps the high bytes."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        values = page.asarray()
+        if page.axes.startswith("S"):  # a plane a colour
+            values = np.moveaxis(values, 0, -1)
+    return _colors_of(values, image)
+
+
+def _colors_of(values: np.ndarray, image):
+    """Return colours of 16 bits, the last one alpha if there are 2 or 4, as an image of 8."""
+    from PIL import Image
+
     solid = values.shape[-1] in (1, 3)
-    levels = values if solid else values[..., :-1]
-    pixels = to_eight_bits(levels)
+    pixels = to_eight_bits(values if solid else values[..., :-1])
     if not solid:
         alpha = np.rint(values[..., -1:] * (255 / 65535)).astype(np.uint8)
         pixels = np.concatenate([pixels, alpha], axis=-1)
     deep = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-    deep.info.update({k: v for k, v in image.info.items() if k != "transparency"})
+    deep.info.update({k: v for k, v in image.info.items() if k in ("exif", "xmp")})
+    if image.format == "TIFF":
+        deep.getexif()[_ORIENTATION] = image.tag_v2.get(_ORIENTATION, 1)
     return deep
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "decode_files",
     "decode_original",
     "pixel_digest",
+    "place_in",
     "read_headers",
     "unreadable_error",
 ]
@@ -139,7 +140,7 @@ class FolderSource:
     def listing(self) -> str:
         """Return the name, size and class of every file, which differ when the folder does."""
         rows = (
-            f"{split} {label} {_place(path, self.root)} {self.headers[path].bytes}"
+            f"{split} {label} {place_in(path, self.root)} {self.headers[path].bytes}"
             for split, files in sorted(self.files.items())
             for path, label in files
         )
@@ -279,10 +280,12 @@ def unreadable_error(unreadable: dict[Path, str]) -> DataError:
 
 def _stable_order(path: Path, root: Path) -> tuple[bytes, str]:
     """Order by a hash of the name; images of one name in several folders, by where they lie."""
-    return hashlib.sha256(os.fsencode(path.name)).digest(), _place(path, root).replace(os.sep, "/")
+    return hashlib.sha256(os.fsencode(path.name)).digest(), place_in(path, root).replace(
+        os.sep, "/"
+    )
 
 
-def _place(path: Path, root: Path) -> str:
+def place_in(path: Path, root: Path) -> str:
     """Return where a file lies in the folder, or from there."""
     text, base = str(path), f"{root}{os.sep}"
     return text[len(base) :] if text.startswith(base) else os.path.relpath(path, root)

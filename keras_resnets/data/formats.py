@@ -20,6 +20,7 @@ __all__ = [
     "Header",
     "UnreadableImage",
     "has_image_suffix",
+    "looks_like_image",
     "open_image",
     "read_header",
 ]
@@ -38,6 +39,10 @@ _SIGNATURES = {
     "WEBP": b"RIFF",
     "TIFF": (b"II*\0", b"MM\0*"),
 }
+_COMPRESSION = 259
+_PLAIN_STRIPS = (1, 5, 8, 32773)
+"""TIFF's tag, and none, LZW, deflate and PackBits."""
+
 _TAIL = 64
 """Bytes at a file's end that show whether it is whole."""
 
@@ -102,6 +107,21 @@ def has_image_suffix(name: str) -> bool:
         True
     """
     return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def looks_like_image(path: str | Path) -> bool:
+    """Say whether a file begins as an image of a known format, whatever its name.
+
+    Example:
+        >>> looks_like_image("IMG_0001")
+        True
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    return head[4:8] == b"ftyp" or any(map(head.startswith, _SIGNATURES.values()))
 
 
 def read_header(source: str | Path | bytes) -> Header:
@@ -193,7 +213,7 @@ def _header(file: BinaryIO, size: int) -> Header:
         height, width = image.height, image.width
         if orientation in _TURNED and form != "TIFF":  # of which Pillow gives the turned size
             height, width = width, height
-        grey = _is_grey(image)
+        grey = _is_grey(image, form, file)
         plain = _is_plain(image, form, file)
         if not _is_whole(image, form, file, size):
             plain = False  # Pillow forgives a missing end that TensorFlow does not
@@ -216,12 +236,14 @@ def _orientation(image) -> int:
     return found if found in range(1, 9) else 1
 
 
-def _is_grey(image) -> bool:
+def _is_grey(image, form: str, file: BinaryIO) -> bool:
     if image.mode in ("P", "PA"):
         palette = image.getpalette() or []
         return all(
             palette[i] == palette[i + 1] == palette[i + 2] for i in range(0, len(palette) - 2, 3)
         )
+    if form == "PNG":  # Pillow has some grey ones in colours
+        return _byte_at(file, 25) in (0, 4)
     return image.mode in _GREY or image.mode.startswith("I;16")
 
 
@@ -235,11 +257,15 @@ def _is_plain(image, form: str, file: BinaryIO) -> bool:
 
 def png_depth(file: BinaryIO) -> int:
     """Return the bits of a sample of a PNG file; the position in the file is kept."""
-    place = file.tell()
-    file.seek(24)
-    depth = file.read(1)
+    return _byte_at(file, 24)
+
+
+def _byte_at(file: BinaryIO, place: int) -> int:
+    before = file.tell()
     file.seek(place)
-    return depth[0] if depth else 0
+    found = file.read(1)
+    file.seek(before)
+    return found[0] if found else 0
 
 
 def _is_whole(image, form: str, file: BinaryIO, size: int) -> bool:
@@ -264,8 +290,13 @@ def _is_whole(image, form: str, file: BinaryIO, size: int) -> bool:
 
 
 def _tiff_end(image) -> int:
-    """Return where the last strip or tile of a TIFF image ends; beyond any file if unknown."""
+    """Return where the last strip or tile of a TIFF image ends; beyond any file if unknown.
+
+    Of compressed ones only those whose strips are known to say their length.
+    """
     tags = image.tag_v2
+    if tags.get(_COMPRESSION, 1) not in _PLAIN_STRIPS:
+        return 2**63
     for offsets, counts in ((273, 279), (324, 325)):
         if offsets in tags and counts in tags:
             return max(map(sum, zip(tags[offsets], tags[counts], strict=True)))

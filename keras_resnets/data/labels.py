@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from pathlib import Path
 
 from keras_resnets.data.formats import SUFFIXES
 from keras_resnets.data.layout import Layout, find_images, split_of
 from keras_resnets.errors import DataError, nearest
+from keras_resnets.words import count
 
 __all__ = ["read_labels"]
 
 _COLUMNS = {
-    "file": {"file", "filename", "file_name", "path", "filepath", "file_path", "image", "image_id"},
-    "label": {"label", "class", "category", "target", "labels", "class_name"},
-    "split": {"split", "set", "subset", "fold", "partition"},
+    "file": ("file", "filename", "file_name", "path", "filepath", "file_path", "image")
+    + ("image_id", "id"),
+    "label": ("label", "class", "category", "target", "labels", "class_name"),
+    "split": ("split", "set", "subset", "partition"),
 }
+"""Headings by what they mean, the clearest first."""
+
 _SHOWN = 20
 """Files named in a message before the rest is counted."""
 
@@ -68,7 +73,13 @@ def _rows(table: Path) -> list[list[str]]:
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         rows = _separated(data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"))
-    except (UnicodeDecodeError, csv.Error) as error:
+        if rows and len(rows[0]) < 3 and rows[0][0].casefold().startswith("sep="):
+            rows = rows[1:]  # a spreadsheet's hint
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"labels {str(table)!r} are not UTF-8 text: save them as 'CSV UTF-8'"
+        ) from error
+    except csv.Error as error:
         raise DataError(f"labels {str(table)!r} cannot be read as a CSV file: {error}") from error
     if not rows:
         raise DataError(f"labels {str(table)!r} are empty")
@@ -95,11 +106,12 @@ def _separated(text: str) -> list[list[str]]:
 
 def _columns(head: list[str]) -> dict[str, int] | None:
     """Return where each column is, None if the first row is not a heading."""
+    cells = [re.sub(r"[ -]+", "_", cell.casefold()) for cell in head]
     found = {}
-    for place, cell in enumerate(head):
-        for name, known in _COLUMNS.items():
-            if cell.casefold() in known:
-                found.setdefault(name, place)
+    for name, known in _COLUMNS.items():
+        places = [cells.index(heading) for heading in known if heading in cells]
+        if places:
+            found[name] = places[0]
     return found or None
 
 
@@ -138,7 +150,7 @@ def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | No
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise DataError(
-            f"labels {str(table)!r} name {len(missing)} files that are not in {str(root)!r}: "
+            f"labels {str(table)!r} name {count(len(missing), 'file')} not in {str(root)!r}: "
             f"{', '.join(missing[:_SHOWN])}{more}"
         )
     return located

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_resnets.data.formats import FORMATS, has_image_suffix
+from keras_resnets.data.formats import FORMATS, has_image_suffix, looks_like_image
 from keras_resnets.errors import DataError
 
 __all__ = ["LAYOUTS", "SPLITS", "Layout", "find_images", "read_layout", "split_of"]
@@ -117,7 +117,8 @@ def read_layout(root: str | Path, layout: str = "auto") -> Layout:
 class _Tree:
     """A folder and what is in it: images, other files by suffix, folders with images inside."""
 
-    def __init__(self, path: Path, above: frozenset = frozenset()):
+    def __init__(self, path: Path, above: frozenset = frozenset(), linked: set | None = None):
+        self.linked = set() if linked is None else linked  # targets of links, each read once
         self.path = path
         self.name = unicodedata.normalize("NFC", path.name)
         self.images: list[Path] = []
@@ -138,16 +139,19 @@ class _Tree:
     def _add(self, entry, above) -> None:
         path = self.path / entry.name
         if entry.is_dir():
-            if entry.is_symlink() and os.path.realpath(path) in above:
-                self.others["links to a folder around them"] += 1
-                return
-            inner = _Tree(path, above)
+            if entry.is_symlink():
+                target = os.path.realpath(path)
+                if target in above or target in self.linked:
+                    self.others["links to folders that are read already"] += 1
+                    return
+                self.linked.add(target)
+            inner = _Tree(path, above, self.linked)
             if inner.count:
                 self.folders.append(inner)
             else:
                 self.empty.append(inner.name)
                 self.others += inner.others
-        elif not has_image_suffix(entry.name):
+        elif not _is_image(path):
             self.others[_other(entry.name)] += 1
         elif entry.is_file():
             self.images.append(path)
@@ -166,6 +170,13 @@ class _Tree:
 
     def all_others(self) -> Counter:
         return sum((folder.all_others() for folder in self.folders), self.others)
+
+
+def _is_image(path: Path) -> bool:
+    """Say whether a file is an image by its ending; without one, by its first bytes."""
+    if path.suffix or not path.is_file():
+        return has_image_suffix(path.name)
+    return looks_like_image(path)
 
 
 def _other(name: str) -> str:
@@ -275,6 +286,13 @@ def _choose(root: Path, tree: _Tree, readings, layout: str) -> str:
 
 def _check_alike(root: Path, tree: _Tree) -> None:
     """Refuse folders that all hold the same folders: splits by names of their own, or classes?"""
+    parted = [f.name for f in tree.folders if f.folders and all(map(_is_held_out, f.folders))]
+    if parted and len(parted) < len(tree.folders):
+        raise DataError(
+            f"dataset folder {str(root)!r} can be read in two ways: {_listed(parted)} with split "
+            "folders inside, which other classes lack, or all images of a folder as its class "
+            "(--layout classes)"
+        )
     inner = [{folder.name.casefold() for folder in outer.folders} for outer in tree.folders]
     alike = len(inner) > 1 and all(names == inner[0] for names in inner) and len(inner[0]) > 1
     if alike and not any(folder.images for folder in tree.folders):
@@ -285,6 +303,10 @@ def _check_alike(root: Path, tree: _Tree) -> None:
             f"{len(inner)} classes (--layout classes), or {within} as classes in splits: then name "
             "the splits train, val and test"
         )
+
+
+def _is_held_out(folder: _Tree) -> bool:
+    return split_of(folder.name) is not None
 
 
 def _share_classes(splits) -> bool:
@@ -303,10 +325,11 @@ def _ambiguous(root: Path, folders, reading: str) -> DataError:
 
 def _collect(tree: _Tree, how: str, parts, left_out: Counter) -> Layout:
     """Return the files of each split and class; classes are those that can be trained on."""
-    train = {folder.name.casefold(): folder.name for folder in parts.get("train", [])}
-    names = sorted(set(train.values()))
-    if len({name.casefold() for name in names}) < len(names):
-        train = {name: name for name in names}  # classes that differ in case alone
+    names = sorted({folder.name for folder in parts.get("train", [])})
+    folded = Counter(name.casefold() for name in names)
+    # Classes that differ in case alone are told apart; between splits case does not matter.
+    train = {name.casefold(): name for name in names if folded[name.casefold()] == 1}
+    train |= {name: name for name in names}
     labels = {name: label for label, name in enumerate(names)}
     files: dict[str, list[tuple[Path, int]]] = {}
     for split, folders in parts.items():

@@ -42,11 +42,10 @@ def choose_size(
     own = network or (DEFAULT_SIZE, DEFAULT_SIZE)
     typical = statistics.median(min(size) for size in sizes)
     found = pixels(common) if common else f"images of {_extent(sizes)}"
-    if typical >= min(own):
+    side = max(-(-round(typical) // _STEP) * _STEP, min(DEFAULT_SIZE, min(own)))
+    if side >= min(own):
         whose = "the network's own" if network else "the default"
         return own, f"{whose}, for {found}"
-    side = max(-(-round(typical) // _STEP) * _STEP, min(DEFAULT_SIZE, min(own)))
-    side = min(side, min(own))
     return (side, side), f"half of the images are smaller than {pixels(own)}: {found}"
 
 

@@ -111,12 +111,12 @@ PHOTOS = [(3024, 4032), (4032, 3024), (1000, 800)]
         ([(96, 128)], (224, 224), (96, 128), "all images"),
         ([(300, 300)], (32, 32), (32, 32), "the network's own, for 300 x 300"),
         ([(3024, 4032)], (224, 224), (224, 224), "the network's own"),
-        (PHOTOS, (224, 224), (224, 224), "the network's own, for images of 1000 x 800 to 3024"),
+        (PHOTOS, (224, 224), (224, 224), "the network's own, for images of 1000 x 800 to 4032"),
         (PHOTOS, (32, 32), (32, 32), "the network's own"),
         (PHOTOS, None, (64, 64), "the default"),
         ([(50, 70), (80, 80), (90, 75)], (224, 224), (96, 96), "half of the images are smaller"),
         ([(9, 8), (10, 12)], (224, 224), (64, 64), "half of the images are smaller"),
-        ([(9, 8), (10, 12)], (32, 32), (32, 32), "half of the images are smaller"),
+        ([(9, 8), (10, 12)], (32, 32), (32, 32), "the network's own"),
     ],
 )
 def test_the_size_comes_from_the_images_and_the_network(sizes, network, expected, why):

@@ -1,6 +1,8 @@
 """Folders as people lay them out, the files in them, and how each is read: docs/folders.md."""
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,9 @@ LAYOUTS = {
     "an empty class folder": (["cats 10", "dogs 10", "birds 0"], {}),
     "a linked folder in a class": (["LINK cats/more 6", "dogs 10"], {}),
     "a folder that links to itself": (["cats 10", "dogs 10", "LOOP cats/again"], {}),
+    "folders that link to each other": (["cats 10", "dogs 10", "LOOP cats/d", "PEER dogs/c"], {}),
+    "classes that differ in case alone": (["Cats 8", "cats 8", "dogs 8"], {}),
+    "one class with split folders": (["cats/train 8", "cats/test 2", "dogs 8"], {}),
     "other files": (["cats 10", "dogs 10", "TEXT cats/notes.txt", "TEXT dogs/a.json"], {}),
     "what systems leave behind": (
         ["cats 10", "dogs 10", "TEXT cats/.DS_Store", "TEXT Thumbs.db", "TEXT .git/config"],
@@ -99,6 +104,9 @@ def build(root, holds):
         if kind == "TEXT":
             (root / rest).parent.mkdir(parents=True, exist_ok=True)
             (root / rest).write_text("text")
+            continue
+        if kind == "PEER":
+            (root / rest).symlink_to(root / "cats", target_is_directory=True)
             continue
         if kind == "LOOP":
             (root / rest).symlink_to(root / rest.split("/")[0], target_is_directory=True)
@@ -147,7 +155,11 @@ EXPECTED = {
     "a class without training images": "left out: test images of birds, which has none to train",
     "an empty class folder": "(cats dogs); left out: empty folder birds: 1",
     "a linked folder in a class": "class folders: 2 classes; 12 train, 2 validation, 2 test",
-    "a folder that links to itself": "left out: links to a folder around them: 1",
+    "a folder that links to itself": "left out: links to folders that are read already: 1",
+    "folders that link to each other": "left out: links to folders that are read already",
+    "classes that differ in case alone": "class folders: 3 classes",
+    "one class with split folders": "refused: dataset folder it can be read in two ways: cats with "
+    "split folders inside, which other classes lack",
     "other files": "left out: other files (.txt): 1, other files (.json): 1",
     "what systems leave behind": "16 train, 2 validation, 2 test (cut from train: test and "
     "validation) (cats dogs)",
@@ -179,6 +191,27 @@ def test_a_folder_is_read_as_a_person_would_read_it(name, tmp_path):
     holds, options = LAYOUTS[name]
     build(root, holds)
     assert EXPECTED[name] in reading(root, options)
+
+
+def test_links_between_many_folders_are_read_once(tmp_path):
+    names = [f"class{number}" for number in range(9)]
+    build(tmp_path, [f"{name} 4" for name in names])
+    for name in names:
+        for other in names:
+            if other != name:
+                (tmp_path / name / other).symlink_to(tmp_path / other, target_is_directory=True)
+    source = FolderSource(DataSettings(dataset=tmp_path))
+    assert 36 <= sum(source.sizes.values()) <= 2 * 36
+
+
+def test_a_file_without_an_ending_is_known_by_its_first_bytes(tmp_path):
+    build(tmp_path, ["cats 10", "dogs 10"])
+    for path in (tmp_path / "cats").iterdir():
+        path.rename(path.with_suffix(""))
+    (tmp_path / "cats" / "README").write_text("cats")
+    source = FolderSource(DataSettings(dataset=tmp_path))
+    assert sum(source.sizes.values()) == 20
+    assert source.left_out == {"other files": 1}
 
 
 @pytest.mark.parametrize(
@@ -281,6 +314,30 @@ def _png16(path):
     path.write_bytes(tf.io.encode_png(values).numpy())
 
 
+def _png16_grey_alpha(path):
+    import tensorflow as tf
+
+    values = np.stack([ramp(65535), np.full((16, 24), 65535, np.uint16)], axis=-1)
+    path.write_bytes(tf.io.encode_png(values).numpy())
+
+
+def _with_clear(path, pixels, color):
+    """Write a 16-bit PNG of which one colour is clear, by the chunk that says so."""
+    import tensorflow as tf
+
+    data = tf.io.encode_png(pixels).numpy()
+    body = b"tRNS" + struct.pack(f">{len(color)}H", *color)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    end = data.index(b"IDAT") - 4
+    path.write_bytes(data[:end] + chunk + data[end:])
+
+
+def _tiff(path, pixels, **options):
+    import tifffile
+
+    tifffile.imwrite(path, pixels, **options)
+
+
 WHITE_QUARTER = corners()
 WHITE_QUARTER[:8, :12] = 255
 
@@ -353,6 +410,37 @@ FILES = {
         1,
     ),
     "12 bits in a 16-bit colour PNG": ("c12.png", _png16, corners(), 1),
+    "16-bit grey PNG with alpha": ("la16.png", _png16_grey_alpha, GREY, 1),
+    "16-bit grey PNG with a clear value": (
+        "g16t.png",
+        lambda p: _with_clear(p, ramp(65535)[..., None], (0,)),
+        np.repeat(np.where(ramp(65535) == 0, 255, GREY)[..., None], 3, axis=-1),
+        1,
+    ),
+    "16-bit colour PNG with a clear colour": (
+        "c16t.png",
+        lambda p: _with_clear(p, corners().astype(np.uint16) * 257, (200 * 257, 0, 0)),
+        WHITE_QUARTER,
+        1,
+    ),
+    "12 bits in a 16-bit colour TIFF": (
+        "c12.tif",
+        lambda p: _tiff(p, corners().astype(np.uint16) * 16 + 15, photometric="rgb"),
+        corners(),
+        1,
+    ),
+    "16-bit TIFF in which 0 is white": (
+        "w0.tif",
+        lambda p: _tiff(p, ramp(65535)[::-1, ::-1], photometric="miniswhite"),
+        GREY,
+        1,
+    ),
+    "32-bit grey TIFF": (
+        "u32.tif",
+        lambda p: _tiff(p, np.linspace(0, 2**32 - 1, 384).reshape(16, 24).astype(np.uint32)),
+        GREY,
+        1,
+    ),
     "floats in a TIFF": ("f.tif", lambda p: _save(p, GREY.astype(np.float32) / 255), GREY, 1),
     "TIFF": ("a.tiff", lambda p: _save(p, corners(), compression="tiff_lzw"), corners(), 0),
     "TIFF of two pages": ("pages.tif", _tiff_pages, corners(), 0),
@@ -401,7 +489,7 @@ def test_a_file_is_decoded_as_the_eye_sees_it(name, file_of):
     color = seen if seen.ndim == 3 else np.repeat(seen[..., None], 3, axis=-1)
     header = read_header(path)
     assert (header.height, header.width) == seen.shape[:2]
-    assert header.grey == (seen.ndim == 2)
+    assert header.grey == (seen.ndim == 2 or "grey" in name)
     for pixels in (decode_pixels(path.read_bytes(), 3), Decoder(3, (16, 24)).read(path)):
         assert pixels.dtype == np.uint8
         assert np.abs(pixels.astype(int) - color).max() <= tolerance

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_resnets.data import load_data
+from keras_resnets.data import DataSettings, check_data, load_data
 from keras_resnets.data.labels import read_labels
 from keras_resnets.errors import DataError
 
@@ -31,7 +31,7 @@ def table(rows, separator=",", end="\n", quote='"', head=("file", "label")):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("head", [("file", "label"), ("Filename", "CLASS"), None])
+@pytest.mark.parametrize("head", [("file", "label"), ("File Name", "CLASS"), None])
 def test_any_spreadsheet_is_read(end, separator, encoding, head, images, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_bytes(table(ROWS, separator, end, head=head).encode(encoding))
@@ -71,6 +71,14 @@ def test_files_may_be_named_without_their_ending(images, tmp_path):
     assert dict(read_labels(images, path).files["train"]).keys() == {images / f for f, _ in ROWS}
 
 
+def test_a_table_elsewhere_may_name_files_from_where_it_lies(images, tmp_path):
+    (tmp_path / "tables").mkdir()
+    path = tmp_path / "tables" / "labels.csv"
+    path.write_text("sep=,\n" + table([(str(images / f), label) for f, label in ROWS], quote='"'))
+    report = check_data(DataSettings(dataset=images, labels=path))
+    assert sum(report["images"].values()) == 20
+
+
 def test_what_the_table_leaves_out_is_counted(images, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text(table(ROWS[:15]))
@@ -87,7 +95,7 @@ def test_what_the_table_leaves_out_is_counted(images, tmp_path):
         ("file,label\n00.png\n", "row 2 .* must have a file and a label"),
         ("file,label\n00.png,\n", "row 2 .* must have a file and a label"),
         ("file,label\n00.png,cat\n01.png,cat\n", "at least two classes.*Received: 1 \\(cat\\)"),
-        ("00.png,cat\nnowhere.png,dog\n", "name 1 files that are not in .*: nowhere.png"),
+        ("00.png,cat\nnowhere.png,dog\n", "name 1 file not in .*: nowhere.png"),
         ("00.png,cat\n00.png,dog\n", "give '00.png' twice: 'cat' and 'dog'"),
         ("00.png,cat,train\n01.png,dog,tset\n", "row 2 .*; nearest: test. Received: tset"),
         ("00.png,cat,test\n01.png,dog,test\n", "have no train split"),
@@ -108,7 +116,7 @@ def test_a_table_that_is_none(images, tmp_path):
     with pytest.raises(DataError, match="is a folder, not a CSV file"):
         read_labels(images, tmp_path)
     (tmp_path / "bad.csv").write_bytes(b"\xff\xfe\xfd")
-    with pytest.raises(DataError, match="cannot be read as a CSV file"):
+    with pytest.raises(DataError, match="are not UTF-8 text: save them as 'CSV UTF-8'"):
         read_labels(images, tmp_path / "bad.csv")
     with pytest.raises(DataError, match="`labels` goes with a folder"):
         load_data("keras_resnets_digits", labels="labels.csv")
