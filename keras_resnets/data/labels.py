@@ -16,8 +16,10 @@ from keras_resnets.words import count
 __all__ = ["read_labels"]
 
 _COLUMNS = {
-    "file": ("file", "filename", "file_name", "path", "filepath", "file_path", "image")
-    + ("image_id", "id"),
+    "file": (
+        *("file", "filename", "file_name", "path", "filepath", "file_path", "image"),
+        *("image_id", "id"),
+    ),
     "label": ("label", "class", "category", "target", "labels", "class_name"),
     "split": ("split", "set", "subset", "partition"),
 }
