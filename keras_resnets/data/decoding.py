@@ -15,42 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnets.data.formats import UnreadableImage, open_image, png_depth, read_header
-from keras_resnets.errors import InputError
+from keras_resnets.data.settings import parse_color
 
-__all__ = ["FITS", "Decoder", "decode_pixels", "in_channels", "parse_color", "to_eight_bits"]
+__all__ = ["Decoder", "decode_pixels", "in_channels", "to_eight_bits"]
 
-FITS = ("crop", "pad", "stretch")
-"""How an image is brought to another shape: its centre cut out, borders added, or distorted."""
-
-_COLORS = {"white": (255, 255, 255), "black": (0, 0, 0), "gray": (128, 128, 128)}
 _LUMA = (0.299, 0.587, 0.114)
 _ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _SAMPLE_FORMAT = 258, 262, 281, 339
 """TIFF's tags: bits of a sample, what 0 means (0: white), the largest value, the type."""
 
 _LEVELS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16, 24, 32))
-
-
-def parse_color(text: str) -> tuple[int, int, int]:
-    """Return the red, green and blue of a colour.
-
-    Args:
-        text: ``"white"``, ``"black"``, ``"gray"`` or ``"#rrggbb"``.
-
-    Raises:
-        InputError: It is none of these.
-
-    Example:
-        >>> parse_color("#ff8000")
-        (255, 128, 0)
-    """
-    if text in _COLORS:
-        return _COLORS[text]
-    if not isinstance(text, str) or not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        raise InputError(
-            f"`background` must be {', '.join(_COLORS)} or #rrggbb. Received: background={text!r}"
-        )
-    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
 
 
 @dataclass(frozen=True)

@@ -333,7 +333,8 @@ class ImageData:
             labels = self.read_labels(split)
         else:
             read = self.read if self.originals is None else self.originals.read
-            labels = np.fromiter(read(split).map(lambda _, y: y).as_numpy_iterator(), np.int64)
+            labels = read(split).take(self.sizes[split]).map(lambda _, label: label)
+            labels = np.fromiter(labels.as_numpy_iterator(), np.int64)
         return np.bincount(labels, minlength=self.classes)
 
     def adapt(self, config: NetworkConfig) -> NetworkConfig:

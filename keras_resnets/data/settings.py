@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnets.data.decoding import FITS, parse_color
 from keras_resnets.data.layout import LAYOUTS
-from keras_resnets.errors import DataError
+from keras_resnets.errors import DataError, InputError
 from keras_resnets.models.checks import check, check_choice, is_int
 
-__all__ = ["DIGITS", "DataSettings"]
+__all__ = ["DIGITS", "FITS", "DataSettings", "parse_color"]
 
 DIGITS = "keras_resnets_digits"
 """Name of the embedded data set."""
+
+
+FITS = ("crop", "pad", "stretch")
+"""How an image is brought to another shape: its centre cut out, borders added, or distorted."""
+
+_COLORS = {"white": (255, 255, 255), "black": (0, 0, 0), "gray": (128, 128, 128)}
+
+
+def parse_color(text: str) -> tuple[int, int, int]:
+    """Return the red, green and blue of a colour.
+
+    Args:
+        text: ``"white"``, ``"black"``, ``"gray"`` or ``"#rrggbb"``.
+
+    Raises:
+        InputError: It is none of these.
+
+    Example:
+        >>> parse_color("#ff8000")
+        (255, 128, 0)
+    """
+    if text in _COLORS:
+        return _COLORS[text]
+    if not isinstance(text, str) or not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise InputError(
+            f"`background` must be {', '.join(_COLORS)} or #rrggbb. Received: background={text!r}"
+        )
+    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_resnets.data import load_data
-from keras_resnets.data.decoding import Decoder, parse_color, to_eight_bits
+from keras_resnets.data.decoding import Decoder, to_eight_bits
+from keras_resnets.data.settings import parse_color
 from keras_resnets.data.sizes import choose_size
 from keras_resnets.errors import InputError
 
