@@ -16,6 +16,7 @@ __all__ = [
     "NOT_RESULTS",
     "check_data",
     "check_dataset",
+    "check_folder_options",
     "image_sides",
     "known_shape",
     "unknown_name",
@@ -23,6 +24,9 @@ __all__ = [
 
 NOT_RESULTS = ("data_dir", "download")
 """Arguments of `load_data` that change where the images come from, not which they are."""
+
+_OF_FOLDERS = {"layout": "auto", "labels": None, "skip_unreadable": False}
+"""Settings that only folders have, and their values where nothing is said."""
 
 
 def check_dataset(
@@ -48,6 +52,7 @@ def check_dataset(
     text = os.path.expanduser(name)
     place = Path(text)
     if place.is_dir():
+        prepared.check_root(data_dir)
         return
     known = prepared.is_known(text, data_dir)
     if place.exists() and not known:
@@ -79,12 +84,25 @@ def check_data(
     check_dataset(settings.dataset, settings.data_dir, settings.download)
     if Path(settings.dataset).expanduser().is_dir():
         return FolderSource(settings, progress)
-    if settings.labels is not None:
-        raise DataError(
-            "`labels` goes with a folder of images. "
-            f"Received: labels={settings.labels!r} for {settings.dataset!r}"
-        )
+    check_folder_options(settings)
     return None
+
+
+def check_folder_options(settings: DataSettings) -> None:
+    """Check that what only folders have is not asked of another data set.
+
+    Raises:
+        DataError: It is.
+    """
+    if Path(settings.dataset).expanduser().is_dir():
+        return
+    for name, unset in _OF_FOLDERS.items():
+        value = getattr(settings, name)
+        if value != unset:
+            raise DataError(
+                f"`{name}` goes with a folder of images. "
+                f"Received: {name}={value!r} for {settings.dataset!r}"
+            )
 
 
 def unknown_name(name: str, registered: Iterable[str] = ()) -> DataError:

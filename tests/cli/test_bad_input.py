@@ -61,6 +61,7 @@ AT_ONCE = [
     ("search --class-weights missing.csv", "'balanced' or an existing .json or .csv"),
     ("train resnet20_cifar --strategy miror", "'miror' is not one of"),
     ("train resnet20_cifar --init nowhere.keras", r"existing .keras file.*\(it does not exist\)"),
+    ("train resnet20_cifar --recipe bad.toml", "recipe bad: `learning_rate` is not a setting$"),
     ("recipes quik", "no recipe is named 'quik'; nearest: quick"),
     ("describe plain21_cifar", r"6n\+2.*nearest legal: 20, 26"),
     ("describe resnet", "no model is named 'resnet'"),
@@ -86,6 +87,7 @@ AT_ONCE = [
     # Names and folders of data sets.
     ("search --dataset keras_resnet_digits", "nearest: keras_resnets_digits"),
     ("search --dataset cifar11", "no data set is named 'cifar11'.*nearest: .*cifar10"),
+    ("search --dataset nope", "no data set is named 'nope', and no folder has this path$"),
     ("search --dataset ./photos", "dataset folder './photos' does not exist"),
     ("search --dataset file", "dataset 'file' is a file, not a folder"),
     ("train resnet8_cifar --dataset ./file", "dataset './file' is a file, not a folder"),
@@ -189,6 +191,13 @@ AT_ONCE = [
     ),
     ("train resnet8_cifar --dataset good --labels no.csv", "labels file 'no.csv' does not exist"),
     ("train resnet8_cifar --labels no.csv", "`labels` goes with a folder of images"),
+    ("search --skip-unreadable", "`skip_unreadable` goes with a folder.* for 'keras_resnets_dig"),
+    ("train resnet8_cifar --layout splits", "`layout` goes with a folder.*layout='splits'"),
+    ("show-data --layout classes", "`layout` goes with a folder of images"),
+    ("check-data keras_resnets_digits --skip-unreadable", "`skip_unreadable` goes with a folder"),
+    (f"evaluate whole.keras {DIGITS} --layout splits", "`layout` goes with a folder of images"),
+    ("train resnet8_cifar --dataset good --data-dir nowhere", "`data_dir` 'nowhere' does not ex"),
+    ("check-data good --data-dir file", "`data_dir` 'file' is a file, not a folder"),
     ("train resnet8_cifar --dataset good --image-size 96by128", "height x width, 96x128. Received"),
     ("train resnet8_cifar --dataset good --channels 2", "'2' is not one of '1', '3'"),
     ("train resnet8_cifar --dataset good --fit squeeze", "'squeeze' is not one of 'crop', 'pad'"),
@@ -220,6 +229,7 @@ def home(tmp_path_factory, image_folder):
     for name in ("a.png", "b.jpg"):
         (home / "bad" / "cats" / name).write_text("no image")
     Image.new("RGB", (8, 8)).save(home / "photo.png")
+    (home / "bad.toml").write_text("epochs = 3\nlearning_rate = 0.1\n")
     (home / "empty.txt").write_text("\n")
     (home / "twice.txt").write_text("cat\ndog\ncat\n")
     _write_models(home)
