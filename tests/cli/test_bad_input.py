@@ -178,6 +178,18 @@ AT_ONCE = [
     ("train resnet20_cifar --set lr=1 --set lr=2", "learning_rate` is set twice, to 1 and to 2"),
     ("list --json --format csv", "`--json` and `--format csv` contradict each other"),
     # Folders: their files' names and headers.
+    ("search --dataset good --image-size 2", "images of 2 x 2 are smaller than the network's tot"),
+    ("search --image-size 3", "3 x 3 are smaller than the network's total stride, 4"),
+    ("search --dataset cifar10 --image-size 64x2", "64 x 2 are smaller than the network's total"),
+    ("search --dataset small", "3 x 2 are smaller than the network's total stride, 4|2 x 3"),
+    ("search --dataset good --class-weights odd.csv", "names 'catz', which is not a class; neare"),
+    ("train resnet8_cifar --dataset good --class-weights cats.csv", "every class. Missing: dogs"),
+    ("train resnet8_cifar --class-weights cats.csv", "names 'cats', which is not a class"),
+    ("search --class-weights zero.csv", "must name every class. Missing: 1, 2, 3 and 6 more"),
+    (f"evaluate whole.keras {DIGITS} --crops ten --crop-ratio 0.5", "goes with `crops`='center'"),
+    ("train resnet8_cifar --run-dir /proc/x", "run folder '/proc/x' cannot be written: no file"),
+    ("search --run-dir /proc/x/y", "run folder '/proc/x/y' cannot be written: no file"),
+    (f"export whole.keras -o /proc/x {DIGITS}", "`output` must be a folder that can be written"),
     ("search --dataset one", "at least two class folders.*1 \\(cats\\)"),
     ("search --dataset empty", "at least two class folders.*0 \\(none\\)"),
     ("train resnet8_cifar --dataset empty", "at least two class folders.*0 \\(none\\)"),
@@ -225,6 +237,12 @@ def home(tmp_path_factory, image_folder):
     (home / "full" / "thesis.txt").write_text("not a run")
     image_folder(home / "one", {"cats": 3})
     image_folder(home / "good", {"cats": 10, "dogs": 10})
+    image_folder(home / "small", {"cats": 10, "dogs": 10})
+    for path in (home / "small").glob("*/*.png"):
+        Image.new("RGB", (2, 3)).save(path)
+    (home / "odd.csv").write_text("catz,1\ndogs,2\n")
+    (home / "cats.csv").write_text("cats,1\n")
+    (home / "zero.csv").write_text("0,1\n")
     image_folder(home / "bad", {"cats": 10, "dogs": 10})
     for name in ("a.png", "b.jpg"):
         (home / "bad" / "cats" / name).write_text("no image")

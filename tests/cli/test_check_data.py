@@ -47,7 +47,8 @@ def test_json_and_a_picture(call, home):
 
 
 def test_the_picture_is_named_as_written(call, home):
-    assert "wrote grid.png" in call("check-data", "photos", "-o", "grid.png", cwd=home).check().lines
+    ended = call("check-data", "photos", "-o", "grid.png", cwd=home).check()
+    assert "wrote grid.png" in ended.lines
 
 
 def test_a_picture_has_a_row_a_class(home):
