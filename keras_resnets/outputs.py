@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnets.errors import InputError
 
-__all__ = ["check_file", "check_folder"]
+__all__ = ["check_file", "check_folder", "why_not_writable"]
 
 
 def check_folder(path: str | Path, argument: str) -> None:
@@ -27,8 +28,23 @@ def check_folder(path: str | Path, argument: str) -> None:
     """
     absolute = Path(path).absolute()
     nearest = next(place for place in (absolute, *absolute.parents) if place.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    if not nearest.is_dir() or why_not_writable(nearest) is not None:
         raise InputError(f"`{argument}` must be a folder that can be written. Received: {path}")
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Return why nothing can be written into an existing folder, None where it can.
+
+    A file without a name is made and is gone at once: permissions alone do not tell of places such
+    as ``/proc``, or of a disk that is mounted read-only.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "permission denied"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError:
+        return f"no file can be made in {str(folder)!r}"
 
 
 def check_file(path: str | Path, argument: str, suffixes: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from keras_resnets.errors import RunFolderError
 from keras_resnets.files import flat, write_json
+from keras_resnets.outputs import why_not_writable
 
 __all__ = ["Length", "RunFolder"]
 
@@ -193,8 +193,8 @@ class RunFolder:
             nearest = nearest.parent
         if not nearest.is_dir():
             raise self._unwritable(f"{str(nearest)!r} is not a folder")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise self._unwritable("permission denied")
+        if (reason := why_not_writable(nearest)) is not None:
+            raise self._unwritable(reason)
 
     def _check_contents(self) -> None:
         try:

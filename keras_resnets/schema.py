@@ -39,7 +39,8 @@ class Schema(pydantic.BaseModel):
 
         Args:
             values: Field values; tables are dicts.
-            where: What the dict is, to begin names in messages with.
+            where: What the dict is, to begin names in messages with; with a colon at its end, to
+                begin messages with: ``recipe mine:``.
 
         Raises:
             ConfigError: A field is unknown or its value illegal; the message names the first.
@@ -47,7 +48,11 @@ class Schema(pydantic.BaseModel):
         try:
             return cls.model_validate(values)
         except pydantic.ValidationError as error:
-            raise ConfigError(_message(cls, error, where)) from error
+            if where.endswith(":"):
+                message = f"{where} {_message(cls, error, '')}"
+            else:
+                message = _message(cls, error, where)
+            raise ConfigError(message) from error
 
     def replace(self, **changes) -> Self:
         """Return a copy with some fields changed, checked like a new value."""

@@ -16,6 +16,7 @@ from keras_resnets.models.families import ResNetConfig
 from keras_resnets.training.fit import class_weights_for
 from keras_resnets.training.recipes import load_recipe
 from keras_resnets.training.settings import TrainingSettings
+from keras_resnets.tuning.checks import check_candidate_size
 from keras_resnets.tuning.journal import Journal
 from keras_resnets.tuning.settings import NETWORK_SIZE, RECIPE, SearchSettings
 from keras_resnets.tuning.worker import Worker, WorkerError
@@ -168,6 +169,7 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 def check_training(settings: SearchSettings, data) -> None:
     """Raise `ConfigError` where candidates could not be trained on a data set as asked."""
+    check_candidate_size(settings, data.image_shape)
     settings.fit_to(data.sizes["train"])
     class_weights_for(data, settings)
 

@@ -41,11 +41,12 @@ def check_data(output, as_json, verbose, **options):
     """
     from keras_resnets.data.checking import check_data as check
     from keras_resnets.data.checking import report_lines
-    from keras_resnets.data.options import check_dataset
+    from keras_resnets.data.options import check_dataset, check_folder_options
     from keras_resnets.verbosity import Printer
 
     settings = take_data_settings(options)
     check_dataset(settings.dataset, settings.data_dir, settings.download)
+    check_folder_options(settings)
     if output is not None:
         if Path(output).suffix != ".png":
             raise InputError(f"`--output` must end in .png. Received: {output}")
@@ -78,8 +79,8 @@ def _draw(settings, output: str, print_fn) -> None:
     from keras_resnets.data.pictures import draw_classes
     from keras_resnets.files import replacing
 
-    arguments = {**settings.arguments, "skip_unreadable": True}
-    data = load_data(**arguments, print_fn=print_fn)
+    skip = Path(settings.dataset).expanduser().is_dir()  # others have no such setting
+    data = load_data(**{**settings.arguments, "skip_unreadable": skip}, print_fn=print_fn)
     with replacing(output) as beside:
         draw_classes(data).savefig(beside, dpi=100)
-    print_fn(f"{output}")
+    print_fn(f"wrote {output}")

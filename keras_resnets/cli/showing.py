@@ -79,7 +79,7 @@ def show_data(recipe, changes, images, versions, seed, output, verbose, **option
     figure = draw_augmentation(pictures, augmentation, images=images, versions=versions, seed=seed)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=_DPI)
-    print_fn(f"{output}")
+    print_fn(f"wrote {output}")
     if note := missing_letters_note(pictures.class_names):
         print_fn(wrap(note))
 

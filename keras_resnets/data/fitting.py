@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras_resnets.data.load import ImageData, load_data
+from keras_resnets.data.options import check_model_input
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 
 __all__ = ["images_for"]
@@ -22,12 +24,14 @@ def images_for(input_shape, data: dict[str, Any]) -> ImageData:
 
     Raises:
         InputError: The images have another number of channels than the model takes.
-        DataError: The data set is unknown or unreadable.
+        DataError: The data set is unknown or unreadable, or `data` asks for another size or number
+            of channels than the model's.
 
     Example:
         >>> images_for(model.input_shape, {"name": "cifar10"}).image_shape
         (32, 32, 3)
     """
+    check_model_input(DataSettings.from_arguments(**data), input_shape)
     *size, channels = input_shape[1:]
     arguments = {"image_size": None, **data}
     if None not in size:

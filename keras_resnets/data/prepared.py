@@ -26,6 +26,7 @@ __all__ = [
     "DIGITS",
     "base_name",
     "check_place",
+    "check_root",
     "data_root",
     "download_line",
     "is_known",
@@ -121,16 +122,26 @@ def check_place(
         DataError: `data_dir` does not exist; or the data set is not prepared, and must not be
             downloaded or would be among files that are not TensorFlow Datasets'.
     """
+    check_root(data_dir)
     root = data_root(data_dir)
-    if data_dir is not None and not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise DataError(f"`data_dir` {str(data_dir)!r} {what}: make the folder first")
     if _is_prepared(name, data_dir):
         return
     # A program that has imported the library may have given it further folders to look into.
     if not download and name != DIGITS and _LIBRARY not in sys.modules:
         raise _refusal(name, _size_by_files(name), root)
     _check_contents(name, data_dir, root)
+
+
+def check_root(data_dir: str | os.PathLike | None) -> None:
+    """Check that the folder where data sets would lie is there, where one is given.
+
+    Raises:
+        DataError: It is not.
+    """
+    root = data_root(data_dir)
+    if data_dir is not None and not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DataError(f"`data_dir` {str(data_dir)!r} {what}: make the folder first")
 
 
 def open_builder(name: str, data_dir: str | os.PathLike | None = None):

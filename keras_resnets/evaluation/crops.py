@@ -11,7 +11,7 @@ from keras_resnets.errors import InputError
 from keras_resnets.models.checks import check_choice
 from keras_resnets.words import count
 
-__all__ = ["CROPS", "CropPlan", "plan_crops", "ten_crops"]
+__all__ = ["CROPS", "CropPlan", "check_crops", "plan_crops", "ten_crops"]
 
 CROPS = ("center", "ten", "multi")
 
@@ -75,6 +75,24 @@ class CropPlan:
         return f"{count(self.count, 'view')} an image: {kind} at {sides} pixels, {mirrors}"
 
 
+def check_crops(crops: str, crop_ratio: float = 1.0) -> None:
+    """Check which views of an image are asked for.
+
+    Args:
+        crops: As for `plan_crops`.
+        crop_ratio: See there.
+
+    Raises:
+        InputError: One is illegal, or they do not go together.
+    """
+    check_choice("crops", crops, CROPS)
+    if not 0 < crop_ratio <= 1 or (crop_ratio != 1 and crops != "center"):
+        raise InputError(
+            "`crop_ratio` must be in (0, 1], and goes with `crops`='center'. "
+            f"Received: crop_ratio={crop_ratio}, crops={crops!r}"
+        )
+
+
 def plan_crops(
     crops: str, input_shape, image_shape, mirror: bool = True, crop_ratio: float = 1.0
 ) -> CropPlan:
@@ -113,12 +131,7 @@ def plan_crops(
         >>> plan_crops("ten", (None, 224, 224, 3), (224, 224, 3)).sides
         (256,)
     """
-    check_choice("crops", crops, CROPS)
-    if not 0 < crop_ratio <= 1 or (crop_ratio != 1 and crops != "center"):
-        raise InputError(
-            "`crop_ratio` must be in (0, 1], and goes with `crops`='center'. "
-            f"Received: crop_ratio={crop_ratio}, crops={crops!r}"
-        )
+    check_crops(crops, crop_ratio)
     if crops == "center" and crop_ratio == 1:
         return CropPlan(crops, (), None, mirror=False)
     height, width = image_shape[:2]

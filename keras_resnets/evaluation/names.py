@@ -28,7 +28,7 @@ def training_summary(path: str | Path) -> dict[str, Any]:
     values = _read_json(summary)
     data = values.get("data", {"name": ""}) if isinstance(values, dict) else None
     if not isinstance(data, dict) or "name" not in data:
-        raise InputError(f"{str(summary)!r} is no summary of a training")
+        raise InputError(f"{str(summary)!r} is not a summary of a training")
     return values
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_resnets.data.decoding import Decoder
 from keras_resnets.data.formats import UnreadableImage
+from keras_resnets.data.options import check_model_input
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 from keras_resnets.evaluation import names as sources
@@ -185,21 +186,16 @@ def _decoder(model: Runnable, image_size, fit, background) -> Decoder:
         fit=fit or trained.fit,
         background=background or trained.background,
     )
+    check_model_input(settings, model.input_shape)
     size = _photo_size(model, settings.image_size, trained.image_size)
     return Decoder(model.input_shape[3], size, settings.fit, settings.background)
 
 
 def _photo_size(model: Runnable, image_size, trained) -> tuple[int, int]:
     own = model.input_shape[1:3]
-    size = image_size if isinstance(image_size, tuple | None) else (image_size, image_size)
     if None not in own:
-        if size not in (None, own):
-            raise InputError(
-                f"`image_size` must be the model's, {own[0]} x {own[1]}. "
-                f"Received: image_size={image_size}"
-            )
         return own
-    size = size or trained
+    size = image_size or trained
     if size is None:
         raise InputError(
             f"{str(model.path)!r} takes images of any size: give `image_size`, that of the images "

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnets.data.options import check_data
 from keras_resnets.errors import DataError, InputError
 from keras_resnets.evaluation import names as class_name_sources
-from keras_resnets.evaluation.crops import CROPS, CropPlan, plan_crops
+from keras_resnets.evaluation.crops import CropPlan, check_crops, plan_crops
 from keras_resnets.evaluation.metrics import Metrics, classification_metrics
 from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
@@ -78,7 +78,7 @@ def run_evaluate(
     """
     print_fn = Printer(print_fn, verbose)
     check_choice("split", split, SPLITS)
-    check_choice("crops", crops, CROPS)
+    check_crops(crops, crop_ratio)
     check(limit is None or is_int(limit), "limit", "None or a positive integer", limit)
     check(is_int(batch_size), "batch_size", "a positive integer", batch_size)
     check_model_file(path)

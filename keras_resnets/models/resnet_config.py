@@ -215,8 +215,8 @@ class ResNetConfig(NetworkConfig):
                 raise self._disagree(
                     "cardinality" if inner else "widths",
                     "inner_width_factor",
-                    f"a stage of width {width} has {inner} inner channels, which is no multiple of "
-                    f"{self.cardinality}",
+                    f"a stage of width {width} has {inner} inner channels, which is not a multiple "
+                    f"of {self.cardinality}",
                 )
 
     def _check_order(self):

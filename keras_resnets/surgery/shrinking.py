@@ -149,7 +149,7 @@ def drop_blocks(
     Reference:
         Veit 2016, arXiv:1605.06431.
     """
-    config = check_network(model, ResNetConfig, why="others' blocks are no residual ones")
+    config = check_network(model, ResNetConfig, why="the other blocks are not residual")
     names = [blocks] if isinstance(blocks, str) else blocks
     if not isinstance(names, list | tuple | set) or not names:
         raise InputError(f"`blocks` must be names of blocks. Received: blocks={blocks!r}")

@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.data.folder import FolderSource
-from keras_resnets.data.options import NOT_RESULTS, check_data
+from keras_resnets.data.options import (
+    NOT_RESULTS,
+    check_data,
+    known_classes,
+    known_image_size,
+)
 from keras_resnets.data.settings import DataSettings
-from keras_resnets.data.sizes import image_size
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.files import check_network_file
 from keras_resnets.run_folder import RunFolder
+from keras_resnets.training.class_weights import check_weight_names
 from keras_resnets.training.length import training_length
 from keras_resnets.training.planning import check_image_size
 from keras_resnets.training.settings import TrainingSettings
@@ -50,12 +55,11 @@ def check_training(
 
 
 def _check_plan(config, source: FolderSource | None, data: DataSettings, settings) -> None:
-    """Check what is known before the images are opened: all of a folder, else a given size."""
-    if source is None and data.image_size is None:
-        return
-    found = [] if source is None else list(source.image_sizes)
-    size, _ = image_size(data.image_size, found, network_size(config))
-    check_image_size(config.replace(input_shape=(*size, config.input_shape[2])), settings)
+    """Check what is known before the images are opened: all of a folder and the digits."""
+    size = known_image_size(data, source, network_size(config))
+    if size is not None:
+        check_image_size(config.replace(input_shape=(*size, config.input_shape[2])), settings)
+    check_weight_names(settings.class_weights, known_classes(data, source))
     if source is not None:
         splits = ("train", "validation") if settings.all_data else ("train",)
         settings.fit_to(sum(source.sizes[split] for split in splits))

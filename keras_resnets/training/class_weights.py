@@ -11,7 +11,13 @@ from pathlib import Path
 
 from keras_resnets.errors import ConfigError, InputError, nearest
 
-__all__ = ["BALANCED", "check_class_weights", "class_weight_vector", "read_class_weights"]
+__all__ = [
+    "BALANCED",
+    "check_class_weights",
+    "check_weight_names",
+    "class_weight_vector",
+    "read_class_weights",
+]
 
 BALANCED = "balanced"
 
@@ -105,6 +111,31 @@ def check_class_weights(weights) -> None:
         raise ConfigError("`class_weights` must not all be 0")
 
 
+def check_weight_names(weights, class_names: Sequence[str] | None) -> None:
+    """Check that class weights are of all classes and of no others.
+
+    Args:
+        weights: As for `class_weight_vector`, or None.
+        class_names: The classes; None where they are not known yet, and nothing is checked.
+
+    Raises:
+        ConfigError: They are not.
+    """
+    if not isinstance(weights, Mapping) or class_names is None:
+        return
+    for name in weights:
+        if name not in class_names:
+            raise ConfigError(
+                f"`class_weights` names {name!r}, which is not a class{nearest(name, class_names)}"
+            )
+    missing = [name for name in class_names if name not in weights]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise ConfigError(
+            f"`class_weights` must name every class. Missing: {', '.join(missing[:3])}{more}"
+        )
+
+
 def class_weight_vector(
     weights: str | Mapping[str, float], class_names: Sequence[str], counts: Sequence[int]
 ) -> list[float]:
@@ -130,17 +161,7 @@ def class_weight_vector(
     if weights == BALANCED:
         seen = sum(count > 0 for count in counts)
         return [sum(counts) / (seen * count) if count else 0.0 for count in counts]
-    for name in weights:
-        if name not in class_names:
-            raise ConfigError(
-                f"`class_weights` names {name!r}, which is not a class{nearest(name, class_names)}"
-            )
-    missing = [name for name in class_names if name not in weights]
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise ConfigError(
-            f"`class_weights` must name every class. Missing: {', '.join(missing[:3])}{more}"
-        )
+    check_weight_names(weights, class_names)
     values = [float(weights[name]) for name in class_names]
     total = sum(value * count for value, count in zip(values, counts, strict=True))
     if not total:

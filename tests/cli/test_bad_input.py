@@ -61,6 +61,7 @@ AT_ONCE = [
     ("search --class-weights missing.csv", "'balanced' or an existing .json or .csv"),
     ("train resnet20_cifar --strategy miror", "'miror' is not one of"),
     ("train resnet20_cifar --init nowhere.keras", r"existing .keras file.*\(it does not exist\)"),
+    ("train resnet20_cifar --recipe bad.toml", "recipe bad: `learning_rate` is not a setting$"),
     ("recipes quik", "no recipe is named 'quik'; nearest: quick"),
     ("describe plain21_cifar", r"6n\+2.*nearest legal: 20, 26"),
     ("describe resnet", "no model is named 'resnet'"),
@@ -86,6 +87,7 @@ AT_ONCE = [
     # Names and folders of data sets.
     ("search --dataset keras_resnet_digits", "nearest: keras_resnets_digits"),
     ("search --dataset cifar11", "no data set is named 'cifar11'.*nearest: .*cifar10"),
+    ("search --dataset nope", "no data set is named 'nope', and no folder has this path$"),
     ("search --dataset ./photos", "dataset folder './photos' does not exist"),
     ("search --dataset file", "dataset 'file' is a file, not a folder"),
     ("train resnet8_cifar --dataset ./file", "dataset './file' is a file, not a folder"),
@@ -176,6 +178,18 @@ AT_ONCE = [
     ("train resnet20_cifar --set lr=1 --set lr=2", "learning_rate` is set twice, to 1 and to 2"),
     ("list --json --format csv", "`--json` and `--format csv` contradict each other"),
     # Folders: their files' names and headers.
+    ("search --dataset good --image-size 2", "images of 2 x 2 are smaller than the network's tot"),
+    ("search --image-size 3", "3 x 3 are smaller than the network's total stride, 4"),
+    ("search --dataset cifar10 --image-size 64x2", "64 x 2 are smaller than the network's total"),
+    ("search --dataset small", "3 x 2 are smaller than the network's total stride, 4|2 x 3"),
+    ("search --dataset good --class-weights odd.csv", "names 'catz', which is not a class; neare"),
+    ("train resnet8_cifar --dataset good --class-weights cats.csv", "every class. Missing: dogs"),
+    ("train resnet8_cifar --class-weights cats.csv", "names 'cats', which is not a class"),
+    ("search --class-weights zero.csv", "must name every class. Missing: 1, 2, 3 and 6 more"),
+    (f"evaluate whole.keras {DIGITS} --crops ten --crop-ratio 0.5", "goes with `crops`='center'"),
+    ("train resnet8_cifar --run-dir /proc/x", "run folder '/proc/x' cannot be written: no file"),
+    ("search --run-dir /proc/x/y", "run folder '/proc/x/y' cannot be written: no file"),
+    (f"export whole.keras -o /proc/x {DIGITS}", "`output` must be a folder that can be written"),
     ("search --dataset one", "at least two class folders.*1 \\(cats\\)"),
     ("search --dataset empty", "at least two class folders.*0 \\(none\\)"),
     ("train resnet8_cifar --dataset empty", "at least two class folders.*0 \\(none\\)"),
@@ -189,6 +203,13 @@ AT_ONCE = [
     ),
     ("train resnet8_cifar --dataset good --labels no.csv", "labels file 'no.csv' does not exist"),
     ("train resnet8_cifar --labels no.csv", "`labels` goes with a folder of images"),
+    ("search --skip-unreadable", "`skip_unreadable` goes with a folder.* for 'keras_resnets_dig"),
+    ("train resnet8_cifar --layout splits", "`layout` goes with a folder.*layout='splits'"),
+    ("show-data --layout classes", "`layout` goes with a folder of images"),
+    ("check-data keras_resnets_digits --skip-unreadable", "`skip_unreadable` goes with a folder"),
+    (f"evaluate whole.keras {DIGITS} --layout splits", "`layout` goes with a folder of images"),
+    ("train resnet8_cifar --dataset good --data-dir nowhere", "`data_dir` 'nowhere' does not ex"),
+    ("check-data good --data-dir file", "`data_dir` 'file' is a file, not a folder"),
     ("train resnet8_cifar --dataset good --image-size 96by128", "height x width, 96x128. Received"),
     ("train resnet8_cifar --dataset good --channels 2", "'2' is not one of '1', '3'"),
     ("train resnet8_cifar --dataset good --fit squeeze", "'squeeze' is not one of 'crop', 'pad'"),
@@ -216,10 +237,17 @@ def home(tmp_path_factory, image_folder):
     (home / "full" / "thesis.txt").write_text("not a run")
     image_folder(home / "one", {"cats": 3})
     image_folder(home / "good", {"cats": 10, "dogs": 10})
+    image_folder(home / "small", {"cats": 10, "dogs": 10})
+    for path in (home / "small").glob("*/*.png"):
+        Image.new("RGB", (2, 3)).save(path)
+    (home / "odd.csv").write_text("catz,1\ndogs,2\n")
+    (home / "cats.csv").write_text("cats,1\n")
+    (home / "zero.csv").write_text("0,1\n")
     image_folder(home / "bad", {"cats": 10, "dogs": 10})
     for name in ("a.png", "b.jpg"):
         (home / "bad" / "cats" / name).write_text("no image")
     Image.new("RGB", (8, 8)).save(home / "photo.png")
+    (home / "bad.toml").write_text("epochs = 3\nlearning_rate = 0.1\n")
     (home / "empty.txt").write_text("\n")
     (home / "twice.txt").write_text("cat\ndog\ncat\n")
     _write_models(home)

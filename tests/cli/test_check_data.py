@@ -46,6 +46,11 @@ def test_json_and_a_picture(call, home):
         assert min(picture.size) > 100
 
 
+def test_the_picture_is_named_as_written(call, home):
+    ended = call("check-data", "photos", "-o", "grid.png", cwd=home).check()
+    assert "wrote grid.png" in ended.lines
+
+
 def test_a_picture_has_a_row_a_class(home):
     from keras_resnets.data import load_data
     from keras_resnets.data.pictures import draw_classes

@@ -12,7 +12,7 @@ SETTINGS = ("--set", "mixup=0.5", "--set", "crop=none", "--images", 3, "--versio
 
 def test_a_picture_is_written(run, tmp_path, tree):
     done = run("show-data", *SETTINGS, "-o", "mixed.png", cwd=tmp_path).check()
-    assert done.lines == ["mixed.png"]
+    assert done.lines == ["wrote mixed.png"]
     assert list(tree(tmp_path)) == ["mixed.png"]
     with Image.open(tmp_path / "mixed.png") as picture:
         assert picture.width == pytest.approx(100 * (3 * 0.96 + 0.1), abs=2)

@@ -153,10 +153,10 @@ def test_a_file_builds_on_another_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs = 3\nlr = 1", "`recipe mine:.lr` is not a setting"),
+        ("epochs = 3\nlr = 1", "recipe mine: `lr` is not a setting"),
         (
             "epochs = 0",
-            "`recipe mine:.epochs` must be greater than or equal to 1. Received: epochs=0",
+            "recipe mine: `epochs` must be greater than or equal to 1. Received: epochs=0",
         ),
         ("epochs = 3\n[optimizer]\nmomentun = 0.9", "nearest: momentum"),
         ("epochs = 3\n[augmentation]\nmixup = -1", "augmentation.mixup"),

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_resnets.data import load_data
 from keras_resnets.errors import ConfigError
 from keras_resnets.tuning import SearchSettings
 from keras_resnets.tuning.tuner import candidate_settings, check_training
@@ -69,6 +70,12 @@ def test_class_weights_reach_the_candidates(few_digits):
 def test_what_no_candidate_could_be_trained_by_is_refused(changes, message, few_digits):
     with pytest.raises(ConfigError, match=message):
         check_training(SearchSettings(**changes), few_digits)
+
+
+def test_images_below_the_stride_are_refused():
+    check_training(SearchSettings(), load_data(image_size=4))
+    with pytest.raises(ConfigError, match="3 x 3 are smaller than the network's total stride, 4"):
+        check_training(SearchSettings(), load_data(image_size=3))
 
 
 def test_settings_refuse_what_is_not_a_weight():
