@@ -124,7 +124,7 @@ def run(command: click.Command) -> None:
         click.echo(f"{command.name}: {error}", err=True)
         raise SystemExit(2) from error
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on where it was", err=True)
+        click.echo("interrupted; the same command resumes where it was", err=True)
         raise SystemExit(130) from None
 
 

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import warnings
 
 import click
@@ -27,6 +28,9 @@ from keras_resnets.tensorflow_logs import loud_start
 
 __all__ = ["cli", "main"]
 
+_RESUMING = ("search", "train")
+"""Commands that resume in their run folder."""
+
 
 class _Group(click.Group):
     """A group that names the nearest command to an unknown one, and may be interrupted."""
@@ -42,7 +46,18 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:  # click would add an empty line
-            raise click.Abort() from None
+            _silence_threads()
+            raise _Interrupted(ctx.invoked_subcommand) from None
+
+
+class _Interrupted(click.Abort):
+    """Ctrl-C in a command."""
+
+    def __init__(self, command: str | None):
+        super().__init__()
+        self.message = "interrupted"
+        if command in _RESUMING:
+            self.message += "; the same command resumes where it was"
 
 
 @click.group(
@@ -127,10 +142,11 @@ def main(args: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")  # for a terminal that knows no squares
     try:
         code = cli.main(args=args, prog_name="keras-resnets", standalone_mode=False)
-    except click.Abort:
+    except click.Abort as error:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # the terminal wrote ^C
-        _complain("interrupted; the same command goes on where it was")
+        _complain(getattr(error, "message", "interrupted"))
+        _end_with_threads(130)
         code = 130
     except (click.ClickException, InputError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
@@ -140,6 +156,21 @@ def main(args: list[str] | None = None) -> None:
         _complain(str(error))
         code = 1
     sys.exit(code)
+
+
+def _silence_threads() -> None:
+    """Keep threads that still work for an interrupted command from writing to closed streams."""
+    logging.raiseExceptions = False
+    threading.excepthook = lambda arguments: None
+
+
+def _end_with_threads(code: int) -> None:
+    """End the process at once where threads live that Python would wait for: downloads."""
+    waiting = [t for t in threading.enumerate() if t is not threading.main_thread()]
+    if any(not thread.daemon for thread in waiting):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _complain(message: str) -> None:

@@ -73,6 +73,8 @@ def _print_comparison(result) -> None:
 
 
 def _numbers_table(rows):
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.text import Text
 
     table = _table()
@@ -86,7 +88,10 @@ def _numbers_table(rows):
         whole = row["finished"] or planned is None
         table.add_row(
             f"{number}",
-            Text(f"{row['run']}\n  {search}{row['model']}"),
+            Group(
+                Text(row["run"], overflow="fold"),
+                Padding(Text(f"{search}{row['model']}", overflow="fold"), (0, 0, 0, 2)),
+            ),
             *("" if row[key] is None else compact(row[key]) for key in ("params", "macs")),
             f"{row['epochs']}" if whole else f"{row['epochs']}/{planned}",
             *(_percent(row[f"{key}_accuracy"]) for key in ("best_val", "last_val", "test")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +15,19 @@ __all__ = ["find_photos"]
 
 
 def find_photos(
-    paths: Sequence[str | Path], skip_unreadable: bool = False
-) -> tuple[list[Path], Counter]:
+    paths: str | Path | Sequence[str | Path], skip_unreadable: bool = False
+) -> tuple[list[Path], Counter, dict[Path, str]]:
     """Return image files, with folders replaced by all images in them.
 
     Hidden files and folders are passed over; a folder's images come in the order of their paths.
 
     Args:
-        paths: Files and folders.
+        paths: Files and folders, or one.
         skip_unreadable: Whether files that are not images are left out; errors otherwise.
 
     Returns:
-        The files, and what was left out: how many, by reason.
+        The files; what was left out: how many, by reason; and why each file that was skipped
+        cannot be decoded.
 
     Raises:
         InputError: A path does not exist, a folder holds no images, or files are not images by
@@ -37,7 +39,7 @@ def find_photos(
     """
     photos: list[Path] = []
     left_out: Counter = Counter()
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
         if not path.exists():
             raise InputError(f"image {str(path)!r} does not exist")
         if not path.is_dir():
@@ -59,4 +61,4 @@ def find_photos(
     photos = [path for path in headers if path not in unreadable]
     if not photos:
         raise InputError("no file is an image that can be decoded")
-    return photos, +left_out
+    return photos, +left_out, unreadable

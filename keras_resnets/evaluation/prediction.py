@@ -29,10 +29,13 @@ __all__ = ["MOST_DRAWN", "check_request", "run_predict"]
 MOST_DRAWN = 64
 """Most images of a contact sheet."""
 
+_MOST_NAMED = 20
+"""Most files that are named as left out."""
+
 
 def run_predict(
     path: str | Path,
-    files: Sequence[str | Path],
+    files: str | Path | Sequence[str | Path],
     *,
     top: int = 5,
     output: str | Path | None = None,
@@ -54,7 +57,7 @@ def run_predict(
 
     Args:
         path: A ``.keras``, ``.tflite`` or ``.onnx`` file or a SavedModel folder.
-        files: Image files, or folders of them.
+        files: Image files, or folders of them; or one.
         top: Most classes to name for an image.
         output: A ``.csv`` file (a row for each image and class) or ``.json`` file to write.
         sheet: A ``.png`` file to draw the first 64 images into, with what they are taken for.
@@ -86,7 +89,7 @@ def run_predict(
     """
     print_fn = Printer(print_fn, verbose)
     check(is_int(batch_size), "batch_size", "a positive integer", batch_size)
-    photos, left_out = check_request(
+    photos, left_out, unreadable = check_request(
         path,
         files,
         top=top,
@@ -105,6 +108,8 @@ def run_predict(
     if left_out:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
         print_fn(f"left out: {reasons}")
+    for line in _skipped_lines(unreadable):
+        print_fn(line)
     with print_fn.counting("images") as bar:
         probabilities, shown = _ask(model, photos, decoder, batch_size, keep, progress or bar)
     _check_count(class_names, probabilities.shape[1], path)
@@ -129,7 +134,7 @@ def run_predict(
 
 def check_request(
     path: str | Path,
-    files: Sequence[str | Path],
+    files: str | Path | Sequence[str | Path],
     *,
     top: int = 5,
     output: str | Path | None = None,
@@ -138,10 +143,10 @@ def check_request(
     fit: str | None = None,
     background: str | None = None,
     skip_unreadable: bool = False,
-) -> tuple[list[Path], dict[str, int]]:
-    """Return the images that `run_predict` is asked about, and how many were left out and why.
+) -> tuple[list[Path], dict[str, int], dict[Path, str]]:
+    """Return the images that `run_predict` is asked about, and what was left out and why.
 
-    The arguments are those of `run_predict`.
+    The arguments are those of `run_predict`; the result is that of `find_photos`.
 
     Raises:
         InputError: An argument is illegal, or a file is missing or not a model or an image by its
@@ -155,6 +160,13 @@ def check_request(
     if sheet is not None:
         check_file(sheet, "sheet", (".png",))
     return find_photos(files, skip_unreadable)
+
+
+def _skipped_lines(unreadable: dict[Path, str]) -> list[str]:
+    """Return lines that name files that were left out: the first 20, and how many more."""
+    lines = [f"  {path} ({why})" for path, why in list(unreadable.items())[:_MOST_NAMED]]
+    more = len(unreadable) - len(lines)
+    return [*lines, f"  and {count(more, 'more file')}"] if more else lines
 
 
 def _check_names(class_names, path) -> None:

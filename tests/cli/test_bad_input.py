@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -106,6 +107,7 @@ AT_ONCE = [
     ("predict whole.keras photo.png --classes-from cifar11", "no data set is named 'cifar11'"),
     ("predict whole.keras photo.png --classes-from empty.txt", "'empty.txt' names no classes"),
     ("predict whole.keras photo.png --classes-from twice.txt", "not repeat a name.*'cat' twice"),
+    ("evaluate beside/whole.keras", "summary.json' is not a summary of a training"),
     (f"evaluate whole.keras --data-dir nowhere {DIGITS}", "'nowhere' does not exist"),
     ("evaluate whole.keras --dataset cifar11", "no data set is named 'cifar11'"),
     # Budgets.
@@ -268,6 +270,9 @@ def _write_models(home):
             for file, text in (whole | changes).items():
                 if text is not None:
                     archive.writestr(file, text.encode("latin-1"))
+    (home / "beside").mkdir()
+    shutil.copy(home / "whole.keras", home / "beside")
+    (home / "beside" / "summary.json").write_text("[]")
     (home / "cut.keras").write_bytes((home / "whole.keras").read_bytes()[:-40])
     (home / "lonely.keras").write_bytes(b"no archive")
     (home / "hdf.keras").write_bytes(b"\x89HDF\r\n\x1a\n")

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -45,6 +47,29 @@ def test_help_names_every_command(run, tmp_path, arguments):
     for command in ("search", "train", "list", "describe", "export"):
         assert re.search(rf"^  {command} +\w", out, re.MULTILINE)
     assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train resnet8_cifar --dataset", "interrupted; the same command resumes where it was"),
+        ("check-data", "interrupted"),
+    ],
+)
+def test_ctrl_c_in_a_download_is_one_line_and_ends_at_once(start, tmp_path, command, message):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes requests and never answers
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = dict.fromkeys(("HTTPS_PROXY", "https_proxy"), proxy)
+        environment |= {"NO_PROXY": "", "no_proxy": "", "NO_GCE_CHECK": "true"}
+        arguments = [*command.split(), "mnist", "--data-dir", "."]
+        running = start(*arguments, cwd=tmp_path, environment=environment)
+        running.wait_for("downloading data set mnist")
+        silent.settimeout(60)
+        with silent.accept()[0]:
+            running.signal(signal.SIGINT)
+            ended = running.end(timeout=20)
+    assert (ended.code, ended.err) == (130, f"keras-resnets: {message}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_version(run, tmp_path):

@@ -177,6 +177,7 @@ def test_table_and_differences_fit_80_columns(call, tmp_path):
     assert "269.7k 40.6M 3 70.00% 60.00% 65.00% 1:01" in words
     assert "269.7k 40.6M 1/1234 50.00% 50.00% 0:02" in words
     assert re.search(r"recipe.optimizer.learning_rate +0.1 +1, 4 *\n +0.2 +2", out)
+    assert re.search(r"^ *3 +s .*\n( {4,}\S.*\n){2}", out, re.MULTILINE), out
     assert "search: depth 8" in words
 
 

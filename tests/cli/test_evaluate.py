@@ -4,12 +4,14 @@ import csv
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_resnets.errors import InputError
+from keras_resnets.evaluation.prediction import run_predict
 from keras_resnets.evaluation.program import _check_classes
 
 
@@ -108,6 +110,20 @@ def test_names_come_from_where_they_are_said_to(called, home, names, expected):
     classes = {p["class"] for p in rows[0]["predictions"]}
     assert classes == set(expected)
     assert rows[0]["true"] is None
+
+
+def test_skipped_files_are_named(called, home):
+    arguments = ["photos", "lies.png", "cut.png", "--skip-unreadable"]
+    lines = called("predict", "model.tflite", *arguments, cwd=home).splitlines()
+    assert lines[0] == "left out: other files (.txt): 1, unreadable files: 2"
+    assert [line.split(" (")[0] for line in lines[1:3]] == ["  lies.png", "  cut.png"]
+
+
+def test_one_path_is_a_list_of_one(home):
+    photos = run_predict(home / "model.tflite", str(home / "photos"), verbose=0)
+    assert len(photos) == 6
+    (one,) = run_predict(home / "model.tflite", Path(photos[0]["file"]), verbose=0)
+    assert one == photos[0]
 
 
 WRONG = [

@@ -236,7 +236,7 @@ def interrupted(start, run, tmp_path_factory):
 def test_ctrl_c_is_one_line_and_code_130(interrupted):
     stopped = interrupted[2]
     assert stopped.code == 130
-    assert stopped.err == "keras-resnets: interrupted; the same command goes on where it was\n"
+    assert stopped.err == "keras-resnets: interrupted; the same command resumes where it was\n"
 
 
 def test_a_folder_in_use_is_refused(interrupted):

@@ -197,7 +197,7 @@ def test_the_data_folder_can_be_chosen(tmp_path):
     ("name", "parts"),
     [
         ("fashion_mnst", ["'fashion_mnst'", "nearest: fashion_mnist"]),
-        ("keras_resnets_digit", ["nearest: keras_resnets_digits,"]),
+        ("keras_resnets_digit", ["nearest: keras_resnets_digits"]),
         ("tiny_color", ["nearest: tiny_colour"]),
         ("qqqqqqqqqqqq", ["no data set is named 'qqqqqqqqqqqq'", "no folder has this path"]),
         ("two words", ["'two words' cannot be opened"]),

@@ -105,6 +105,7 @@ def _cut_file(tmp_path, model_file):
         ),
         ("unknown data", DataError, "nearest: keras_resnets_digits"),
         ("other channels", InputError, "images of 3 channels; the model takes 1"),
+        ("another size", InputError, "`image_size` must be the model's, 8 x 8. Received: image_s"),
         ("channels first", InputError, "Received: a channels_first model"),
     ],
 )
@@ -125,6 +126,8 @@ def test_wrong_input_is_said_in_one_line_and_writes_nothing(
         data = {"name": "keras_resnets_digit"}
     elif case == "other channels":
         data = {"name": str(photos)}
+    elif case == "another size":
+        data = {**DIGITS, "image_size": 16}
     elif case == "channels first":
         path = _write(tiny_config, tmp_path / "first.keras", "channels_first")
     before = tree(tmp_path)
@@ -134,8 +137,7 @@ def test_wrong_input_is_said_in_one_line_and_writes_nothing(
     assert tree(tmp_path) == before
 
 
-def test_images_are_resized_to_the_model(model_file, tmp_path):
-    results = run_export(
-        model_file, ["tflite"], tmp_path, {**DIGITS, "image_size": 16}, print_fn=id
-    )
+def test_images_are_resized_to_the_model(model_file, photos, tmp_path):
+    data = {"name": str(photos), "channels": 1}
+    results = run_export(model_file, ["tflite"], tmp_path, data, print_fn=id)
     assert results[0].agreement == 1
