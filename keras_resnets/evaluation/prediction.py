@@ -96,6 +96,8 @@ def run_predict(
         output=output,
         sheet=sheet,
         image_size=image_size,
+        fit=fit,
+        background=background,
         skip_unreadable=skip_unreadable,
     )
     if class_names is None:
