@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 
-__all__ = ["LINE", "clock", "compact", "count", "plural", "thousands", "wrap"]
+__all__ = ["LINE", "clock", "compact", "count", "cut", "plural", "thousands", "wrap"]
 
 _HARD = ("epoch", "arch")
 """Endings whose ch is a k."""
 
 LINE = 80
 """Columns of a terminal that lines must fit."""
+
+
+def cut(items: Iterable[str], most: int) -> tuple[list[str], str]:
+    """Return the first items of a list, and what to say of the rest.
+
+    Args:
+        items: Names, lines, ...
+        most: How many are shown.
+
+    Returns:
+        The items that are shown, and ``"and 3 more"``, empty where nothing is left.
+
+    Example:
+        >>> cut(["a", "b", "c"], 2)
+        (['a', 'b'], 'and 1 more')
+    """
+    items = list(items)
+    left = len(items) - most
+    return items[:most], f"and {left:,} more" if left > 0 else ""
 
 
 def plural(noun: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_resnets.words import LINE, clock, compact, count, plural, wrap
+from keras_resnets.words import LINE, clock, compact, count, cut, plural, wrap
 
 NOUNS = {
     "image": "images",
@@ -56,3 +56,11 @@ def test_a_wrapped_line_fits_and_loses_nothing(words):
 
 def test_a_duration_has_hours_only_where_there_are_some():
     assert [clock(s) for s in (0, 61, 3599.6, 7325)] == ["0:00", "1:01", "1:00:00", "2:02:05"]
+
+
+@pytest.mark.parametrize(
+    ("count_", "most", "shown", "more"),
+    [(0, 3, 0, ""), (3, 3, 3, ""), (4, 3, 3, "and 1 more"), (1500, 20, 20, "and 1,480 more")],
+)
+def test_lists_are_cut_and_the_rest_is_counted(count_, most, shown, more):
+    assert cut(map(str, range(count_)), most) == (list(map(str, range(shown))), more)

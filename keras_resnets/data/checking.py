@@ -14,7 +14,7 @@ from keras_resnets.data.folder import FolderSource, pixel_digest, place_in
 from keras_resnets.data.formats import UnreadableImage, read_header
 from keras_resnets.data.layout import SPLITS
 from keras_resnets.data.settings import DataSettings
-from keras_resnets.words import count
+from keras_resnets.words import count, cut
 
 __all__ = ["check_data", "report_lines"]
 
@@ -190,5 +190,5 @@ def _balance(ratio: float) -> str:
 def _some(title: str, rows: list[str]) -> list[str]:
     if not rows:
         return []
-    more = [f"  and {len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else []
-    return [f"{title}  {len(rows):,}", *(f"  {row}" for row in rows[:_SHOWN]), *more]
+    shown, more = cut(rows, _SHOWN)
+    return [f"{title}  {len(rows):,}", *(f"  {row}" for row in filter(None, [*shown, more]))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from keras_resnets.data.labels import read_labels
 from keras_resnets.data.layout import SPLITS, Layout, read_layout
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import DataError
+from keras_resnets.words import count, cut
 
 __all__ = [
     "FolderSource",
@@ -123,7 +125,7 @@ class FolderSource:
         """Return the labels of a split."""
         return np.array([label for _, label in self.files[split]], np.int64)
 
-    @property
+    @functools.cached_property
     def image_sizes(self) -> set[tuple[int, int]]:
         """``(height, width)`` of the images, each once."""
         return {(self.headers[path].height, self.headers[path].width) for path in self.paths()}
@@ -267,14 +269,10 @@ def _sorted_out(function, paths, progress):
 
 def unreadable_error(unreadable: dict[Path, str]) -> DataError:
     """Return the error that names files that cannot be decoded: the first 20, and how many."""
-    named = "; ".join(
-        f"{str(path)!r} ({reason})" for path, reason in list(unreadable.items())[:_SHOWN]
-    )
-    more = f"; and {len(unreadable) - _SHOWN:,} more" if len(unreadable) > _SHOWN else ""
-    files = "image file" if len(unreadable) == 1 else "image files"
+    named, more = cut((f"{str(path)!r} ({why})" for path, why in unreadable.items()), _SHOWN)
     return DataError(
-        f"{len(unreadable):,} {files} cannot be decoded (--skip-unreadable leaves them out): "
-        f"{named}{more}"
+        f"{count(len(unreadable), 'image file')} cannot be decoded (--skip-unreadable leaves them "
+        f"out): {'; '.join(filter(None, [*named, more]))}"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_resnets.data.formats import SUFFIXES
 from keras_resnets.data.layout import Layout, find_images, split_of
 from keras_resnets.errors import DataError, nearest
-from keras_resnets.words import count
+from keras_resnets.words import count, cut
 
 __all__ = ["read_labels"]
 
@@ -150,10 +150,10 @@ def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | No
                 else f"labels {str(table)!r} give {name!r} to two splits"
             )
     if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        shown, more = cut(missing, _SHOWN)
         raise DataError(
             f"labels {str(table)!r} name {count(len(missing), 'file')} not in {str(root)!r}: "
-            f"{', '.join(missing[:_SHOWN])}{more}"
+            f"{' '.join(filter(None, [', '.join(shown), more]))}"
         )
     return located
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from keras_resnets.data.formats import FORMATS, has_image_suffix, looks_like_image
 from keras_resnets.errors import DataError
+from keras_resnets.words import cut
 
 __all__ = ["LAYOUTS", "SPLITS", "Layout", "find_images", "read_layout", "split_of"]
 
@@ -367,6 +368,5 @@ def _too_few_classes(root: Path, tree: _Tree, found: Layout) -> DataError:
 
 
 def _listed(names) -> str:
-    names = list(names)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    shown, more = cut(names, _NAMED)
+    return " ".join(filter(None, [", ".join(shown), more]))
