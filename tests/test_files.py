@@ -47,6 +47,19 @@ def test_new_content_appears_when_the_block_ends(manager, write, tmp_path):
 
 
 @KINDS
+def test_who_reads_the_old_content_reads_it_to_its_end(manager, write, tmp_path):
+    """The new content takes the name in one step: nothing is written into what was there."""
+    target = tmp_path / "target"
+    with manager(target) as beside:
+        write(beside, "old")
+    with (target / "part" if target.is_dir() else target).open() as reader:
+        with manager(target) as beside:
+            write(beside, "new")
+        assert reader.read() == "old"
+    assert _read(target) == "new"
+
+
+@KINDS
 @pytest.mark.parametrize("good", [True, False], ids=["good one there", "nothing there"])
 @pytest.mark.parametrize("written", [True, False], ids=["half written", "nothing written"])
 def test_an_error_keeps_the_good_content_and_leaves_nothing(

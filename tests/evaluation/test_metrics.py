@@ -88,6 +88,15 @@ def test_calibration_on_many_images_is_its_definition(bins):
     assert found == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    "confidence, number", [(0.5, 1), (0.5 + 2**-20, 2), (0.75, 2), (0.75 + 2**-20, 3), (1.0, 3)]
+)
+def test_a_confidence_on_an_edge_lies_in_the_bin_below(confidence, number):
+    """Bin m of M holds ((m - 1) / M, m / M]: quarters are exact in binary."""
+    bins = calibration_bins([[confidence, 1 - confidence]], [0], bins=4)
+    assert [row["images"] for row in bins] == [int(i == number) for i in range(4)]
+
+
 def test_certainty_lies_in_the_last_bin():
     assert calibration_bins([[1.0, 0.0]], [0])[-1]["images"] == 1
 

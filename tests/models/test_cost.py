@@ -60,6 +60,22 @@ def test_stages_add_up_to_the_whole(name):
     assert stages[-1].receptive_field == cost.receptive_field
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_height_and_width_count_alike(name):
+    """An oblong image costs what it costs upright, and half of two of them side by side."""
+    config = small_config(name)
+    wide, upright, twice = (
+        kr.complexity(config, (*size, 3)) for size in ((32, 64), (64, 32), (64, 64))
+    )
+    for field in ("macs", "all_macs", "peak_activation_bytes", "total_activation_bytes"):
+        assert getattr(wide, field) == getattr(upright, field)
+    for part, same in zip(wide.parts[:-1], twice.parts[:-1], strict=True):
+        height, width = part.output_shape[:2]
+        assert same.output_shape[:2] == (2 * height, width)
+        if "attention" not in config.to_dict() or config.attention is None:
+            assert same.macs == 2 * part.macs
+
+
 @pytest.mark.parametrize(
     "name, field",
     # A stem of 3 pixels, then 2 more for each 3x3 convolution, times the distance of its pixels.

@@ -102,7 +102,10 @@ def test_averages_are_evaluated_saved_and_resumed(config, few_digits, tmp_path):
     ]
 
 
-def test_averages_are_those_of_the_formula():
+@pytest.mark.parametrize("momentum", [0.5, 0.9999])
+def test_averages_are_those_of_the_formula(momentum):
+    """0.5 is below the first steps' momentum, 0.9999 above it in all of them."""
+
     class Model:
         def __init__(self):
             self.step = 0
@@ -110,7 +113,7 @@ def test_averages_are_those_of_the_formula():
         def get_weights(self):
             return [np.array([float(self.step)])]
 
-    averages, model = Averages(0.5), Model()
+    averages, model = Averages(momentum), Model()
     averages.set_model(model)
     averages.set_params({"steps": 40})
     averages.on_epoch_begin(0)
@@ -119,8 +122,8 @@ def test_averages_are_those_of_the_formula():
         averages.on_train_batch_end(step)
     expected, count = 8.0, 8
     for step in (16, 24, 32, 40):
-        momentum = min(0.5, (1 + step) / (10 + step)) ** 8
-        expected = momentum * expected + (1 - momentum) * step
+        kept = min(momentum, (1 + step) / (10 + step)) ** 8
+        expected = kept * expected + (1 - kept) * step
         count += 8
     assert averages.weights[0] == pytest.approx(expected)
 
