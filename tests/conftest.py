@@ -32,6 +32,22 @@ def pytest_unconfigure(config):
     shutil.rmtree(config.tfds_dir, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark all but some cases of the sampled matrices as large, before any are deselected."""
+    matrices = {}
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("large"):
+            matrices.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in matrices.values():
+        (count,) = cases[0].get_closest_marker("sampled").args
+        last = len(cases) - 1
+        plain = {round(n * last / max(count - 1, 1)) for n in range(count)}
+        for number, item in enumerate(cases):
+            if number not in plain:
+                item.add_marker("large")
+
+
 @pytest.fixture(scope="session")
 def tfds_dir(pytestconfig):
     """The folder where the tests' TensorFlow Datasets are prepared; no test uses the user's."""

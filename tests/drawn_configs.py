@@ -1,5 +1,6 @@
 """Strategies of hypothesis: fields of configurations, any combination of options."""
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import keras_resnets as kr
@@ -64,3 +65,14 @@ def fields(draw):
     drawn["widths"] = tuple(draw(widths) for _ in range(stages))
     drawn["strides"] = tuple(draw(st.sampled_from([1, 2, 2, 3])) for _ in range(stages))
     return kr.ResNetConfig, {"blocks": blocks, "stem_width": 8, **drawn}
+
+
+def draw(count, *strategies):
+    """Return a decorator: the function is called with this many drawn examples, always the same."""
+
+    def decorate(function):
+        drawn = given(*strategies)(function)
+        checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+        return settings(max_examples=count, suppress_health_check=checks)(drawn)
+
+    return decorate

@@ -3,6 +3,8 @@
 import dataclasses
 
 import keras
+import pytest
+from tiers import matrix
 
 import keras_resnets as kr
 from keras_resnets.models.densenet_config import DenseNetConfig
@@ -44,17 +46,22 @@ FAMILIES = (
 )
 """A listed network of each family and of each of its options."""
 
+KINDS = (
+    "resnet20_cifar",
+    "wrn16_4_cifar",
+    "stochastic_depth_resnet110_cifar",
+    "resnext50_32x4d",
+    "resnet_rs200",
+    "resnetv2_50x1_bit",
+    "densenet121",
+)
+"""A network for each kind of layer."""
+
 if keras.backend.backend() == "jax":
-    # JAX compiles every operation anew for every shape: a network for each kind of layer will do.
-    FAMILIES = (
-        "resnet20_cifar",
-        "wrn16_4_cifar",
-        "stochastic_depth_resnet110_cifar",
-        "resnext50_32x4d",
-        "resnet_rs200",
-        "resnetv2_50x1_bit",
-        "densenet121",
-    )
+    FAMILIES = KINDS  # JAX compiles every operation anew for every shape
+
+EACH_FAMILY = pytest.mark.parametrize("name", matrix(FAMILIES, KINDS))
+"""Parametrises a test by the families' names."""
 
 
 def small_config(name, **changes):

@@ -85,8 +85,8 @@ def test_importing_adds_at_most_five_percent_to_keras():
         "import time; a = time.perf_counter(); import keras; b = time.perf_counter();"
         "import keras_resnets; c = time.perf_counter(); print((c - b) / (b - a))"
     )
-    # The best of three: what is measured is the package, not its neighbours on the machine.
-    assert min(float(_run(program)) for _ in range(3)) < 0.05
+    # Once in three is enough: what is measured is the package, not its neighbours on the machine.
+    assert any(float(_run(program)) < 0.05 for _ in range(3))
 
 
 def _run(program):

@@ -90,6 +90,7 @@ NAMES = [*NETWORKS, "resnet50_v1_5", "resnet8_cifar", "wrn10_2_cifar", "densenet
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sampled(2)
 def test_plain_keras_networks_have_our_parameters_and_outputs(name):
     from benchmarks import keras_networks
 
@@ -204,6 +205,7 @@ def test_a_worker_says_what_is_wrong(monkeypatch):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_a_worker_measures_stock_keras_layers():
     worker = Worker("plain Keras", dataclasses.asdict(SMALL), 1, "float32")
     try:

@@ -138,6 +138,7 @@ def test_what_does_not_fit_the_data_is_refused(shape, values, options, message):
 
 
 @pytest.mark.parametrize("values", EACH.values(), ids=EACH)
+@pytest.mark.sampled(4)
 def test_batches_hang_on_seed_epoch_and_step_alone(values, data):
     """Going on at epoch 1 gives what a training from the start gives there; epochs differ."""
     augmentation = Augmentation(**values)
@@ -169,6 +170,7 @@ def digest(names=("rsb", "erasing", "scale")):
     return content.hexdigest()
 
 
+@pytest.mark.large
 def test_another_process_makes_the_same_images(run_python):
     folder = Path(__file__).parent
     program = (

@@ -93,6 +93,7 @@ def _dtype(model):
 
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.sampled(4)
 def test_every_kind_of_network_exports(variant, kind, make, images, tmp_path):
     model = make(**VARIANTS[variant])
     result = EXPORTS[kind](model, tmp_path / "deep" / kind, images)
@@ -122,6 +123,7 @@ def _assert_built_in_operations_only(path):
 
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float16"])
+@pytest.mark.sampled(1)
 def test_models_of_16_bits_export(dtype, kind, make, images, tmp_path):
     model = make(dtype=dtype)
     EXPORTS[kind](model, tmp_path / kind, images)
@@ -202,6 +204,7 @@ BREAK = {"saved_model": _break_saved_model, "tflite": _break_tflite}
 
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("good", [True, False], ids=["good one there", "nothing there"])
+@pytest.mark.sampled(2)
 def test_a_disagreement_is_an_error_and_leaves_nothing(
     good, kind, make, images, tmp_path, tree, monkeypatch
 ):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 import pytest
 from checks import Inputs, check_layer
+from tiers import matrix
 
 from keras_resnets import layers
 from keras_resnets.layers import (
@@ -351,7 +352,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+FIRST = {case.kind: name for name, case in reversed(CASES.items())}
+"""A case of each layer."""
+
+
+@pytest.mark.parametrize("name", matrix(CASES, [*FIRST.values(), "zero pre", "gated merge"]))
 def test_layer(name, tmp_path):
     _, make, parameters, inputs, reached, per_pixel_draws = CASES[name]
     check_layer(

@@ -73,6 +73,7 @@ def images(shape, mean=0.0):
     "shape, mean",
     [((4, 5, 3, 6), 0.0), ((1, 4, 4, 16), 3.0), ((1, 1, 1, 4), 1.0), ((2, 1, 1, 4), 0.0)],
 )
+@pytest.mark.sampled(8)
 def test_equals_the_stock_layer(shape, mean, training, trainable, axis, jit):
     layers = pair(shape, axis=axis)
     for layer in layers:
@@ -242,6 +243,7 @@ SYNCHRONIZED = """
 
 
 @needs_tensorflow
+@pytest.mark.large
 def test_synchronized_statistics_are_those_of_all_replicas():
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SYNCHRONIZED)], capture_output=True, text=True

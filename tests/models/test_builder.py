@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 from gradients import gradients
-from small_networks import FAMILIES, small_config, small_model
+from small_networks import EACH_FAMILY, FAMILIES, small_config, small_model
 
 import keras_resnets as kr
 
@@ -11,7 +11,7 @@ def images(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_runs_at_any_size(name):
     model = small_model(name, input_shape=(None, None, 3))
     for size in ((24, 24), (17, 33), (1, 1)):
@@ -20,7 +20,7 @@ def test_runs_at_any_size(name):
         np.testing.assert_allclose(outputs.sum(-1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_gradient_reaches_every_weight(name):
     changes = {} if "densenet" in name else {"zero_init_residual": False}
     model = small_model(name, weight_decay=0.0, **changes)
@@ -32,8 +32,9 @@ def test_gradient_reaches_every_weight(name):
     assert len(found) == len(model.trainable_variables)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.sampled(3)
 def test_mixed_precision_keeps_the_head_in_float32(name, policy):
     model = small_model(name, dtype=policy)
     outputs = model(images(2, 24, 24, 3))
@@ -49,7 +50,7 @@ def test_mixed_precision_keeps_the_head_in_float32(name, policy):
     )
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_channels_first_is_the_same_function(name):
     last = small_model(name, data_format="channels_last", input_shape=(None, None, 3))
     first = small_model(name, data_format="channels_first", input_shape=(None, None, 3))
@@ -69,7 +70,7 @@ def test_input_shape_is_in_the_order_of_the_data_format(name):
     assert model.config.input_shape == (20, 30, 2)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_two_builds_have_the_same_names(name):
     one, other = small_model(name), small_model(name)
     assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
@@ -154,6 +155,7 @@ def test_wrong_arguments_are_named(arguments, words):
                      ("resnext50_32x4d", 8), ("wrn40_2_b131_cifar", 2), ("resnet18_a", 4)]
 )  # fmt: skip
 @pytest.mark.parametrize("size", [32, 33])
+@pytest.mark.sampled(3)
 def test_a_dilated_network_sees_what_the_strided_one_does(name, stride, size):
     strided = small_model(name, include_top=False, input_shape=(size, size, 3))
     dilated = small_model(
@@ -191,6 +193,7 @@ ABLATIONS = [
     "fields", ABLATIONS, ids=lambda fields: "-".join(map(str, fields.values()))
 )
 @pytest.mark.parametrize("name", sorted({"resnet20_cifar", "resnet164_cifar"} & set(FAMILIES)))
+@pytest.mark.sampled(6)
 def test_ablations_build_run_and_cost(name, fields):
     config = small_config(name, **fields)
     model = kr.create_model(config)
@@ -267,10 +270,15 @@ def test_stochastic_depth_modes_convert_at_inference():
 
 
 @pytest.mark.parametrize("name", ["resnet20_cifar", "densenet_bc_100_12_cifar", "resnet_rs200"])
+@pytest.mark.sampled(1)
 def test_fit_takes_a_step_that_lowers_the_loss(name):
     keras.utils.set_random_seed(0)
     model = small_model(name, weight_decay=1e-4)
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        jit_compile=False,
+    )
     x, y = images(16, 24, 24, 3), np.arange(16) % 5
     history = model.fit(x, y, batch_size=16, epochs=6, verbose=0).history["loss"]
     assert np.isfinite(history).all()

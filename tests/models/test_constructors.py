@@ -67,6 +67,7 @@ def test_positional_arguments_as_in_keras_applications():
         (lambda: kr.CifarDenseNet(22, 12, False, 0.5), "densenet_c_22_12_cifar"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_parametric_constructors_build_the_named_network(make, name):
     model = make()
     assert model.config == kr.model_config(name)

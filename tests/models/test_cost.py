@@ -3,7 +3,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from small_networks import FAMILIES, small_config, small_model
+from small_networks import EACH_FAMILY, small_config, small_model
 
 import keras_resnets as kr
 
@@ -24,7 +24,7 @@ def test_by_config_name_and_shape():
         kr.complexity("resnet")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_equals_the_built_model(name):
     model, cost = small_model(name), kr.complexity(small_config(name))
     assert counted(model) == cost.trainable_params
@@ -60,7 +60,7 @@ def test_stages_add_up_to_the_whole(name):
     assert stages[-1].receptive_field == cost.receptive_field
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_height_and_width_count_alike(name):
     """An oblong image costs what it costs upright, and half of two of them side by side."""
     config = small_config(name)

@@ -47,11 +47,12 @@ def network(name, dtype="float64", **options):
 
 @pytest.mark.parametrize("growth", GROWTHS)
 @pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.sampled(2)
 def test_training_begins_where_it_was_and_reaches_every_weight(name, growth):
     exact = network(name)
     assert apart(exact, GROWTHS[growth](exact), IMAGES, training=True) < 1e-9
     new = GROWTHS[growth](network(name, dtype="float32"))
-    new.compile(keras.optimizers.SGD(0.01), LOSS)
+    new.compile(keras.optimizers.SGD(0.01), LOSS, jit_compile=False)
     reached = set()
     for _ in range(3):  # before the first step, after one, after two
         found = gradients(new, keras.ops.convert_to_tensor(IMAGES), training=True)
@@ -72,7 +73,7 @@ def test_copies_of_a_channel_grow_apart():
     new = wider(network("resnet20_cifar", dtype="float32"))
     kernel = keras.ops.convert_to_numpy(new.get_layer("stem_conv").kernel)
     np.testing.assert_array_equal(kernel[..., 0], kernel[..., 1])  # in the order 0 0 1 1
-    new.compile(keras.optimizers.SGD(0.1), LOSS)
+    new.compile(keras.optimizers.SGD(0.1), LOSS, jit_compile=False)
     for _ in range(2):
         new.train_on_batch(IMAGES, LABELS)
     kernel = keras.ops.convert_to_numpy(new.get_layer("stem_conv").kernel)
@@ -94,10 +95,11 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sampled(1)
 def test_every_kind_of_optimizer_is_carried(kind):
     """Slots of old weights go over bit by bit; training goes on."""
     model = kr.create_model(small_config("resnet20_cifar", **LOGITS))
-    model.compile(KINDS[kind](), LOSS)
+    model.compile(KINDS[kind](), LOSS, jit_compile=False)
     for _ in range(4):
         model.train_on_batch(IMAGES, LABELS)
     new = surgery.deepen(model, 3, 1, optimizer=True, print_fn=None)
@@ -116,9 +118,10 @@ def test_every_kind_of_optimizer_is_carried(kind):
         assert np.isfinite(np.asarray(network_(IMAGES))).all()
 
 
+@pytest.mark.large
 def test_an_optimizer_of_other_shapes_is_refused():
     model = kr.create_model(small_config("resnet20_cifar", **LOGITS))
-    model.compile(keras.optimizers.Adafactor(1e-3), LOSS)
+    model.compile(keras.optimizers.Adafactor(1e-3), LOSS, jit_compile=False)
     model.train_on_batch(IMAGES, LABELS)
     with pytest.raises(kr.InputError, match="Received: optimizer=True, Adafactor with"):
         wider(model, optimizer=True)
@@ -135,14 +138,15 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("growth", GROWTHS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.sampled(1)
 def test_fit_goes_on_without_a_jump(name, growth):
     model = network("resnet20_cifar", dtype="float32")
-    model.compile(OPTIMIZERS[name](), LOSS)
+    model.compile(OPTIMIZERS[name](), LOSS, jit_compile=False)
     for _ in range(12):
         model.train_on_batch(IMAGES, LABELS)
     new = GROWTHS[growth](model, optimizer=True)
     cold = GROWTHS[growth](model)
-    cold.compile(OPTIMIZERS[name](), LOSS)
+    cold.compile(OPTIMIZERS[name](), LOSS, jit_compile=False)
     assert int(new.optimizer.iterations) == 12
     assert float(new.optimizer.learning_rate) == float(model.optimizer.learning_rate)
     losses = []
@@ -161,7 +165,9 @@ def test_fit_goes_on_without_a_jump(name, growth):
 
 def test_the_average_of_weights_is_carried():
     model = network("resnet20_cifar", dtype="float32")
-    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), LOSS)
+    model.compile(
+        keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), LOSS, jit_compile=False
+    )
     for _ in range(3):
         model.train_on_batch(IMAGES, LABELS)
     new = wider(model, optimizer=True)

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from drawn_configs import fields
-from hypothesis import HealthCheck, given, settings
+from drawn_configs import draw, fields
 from small_networks import FAMILIES, small_config
 from surgical import apart, batches, check_same, hard_weights, made, real_images, scaled, values_of
+from tiers import matrix
 
 import keras_resnets as kr
 from keras_resnets import surgery
@@ -110,7 +110,10 @@ REFUSED["plain and back"] = REFUSED["plain"] | {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+SEEN = ("resnet20_cifar", "preact_resnet50", "densenet_bc_100_12_cifar", "resnetv2_50x1_bit")
+
+
+@pytest.mark.parametrize("name", matrix(FAMILIES, SEEN))
 def test_every_function_on_every_family(name):
     model = made(small_config(name, **LOGITS))
     before = values_of(model), model.config
@@ -132,11 +135,17 @@ def test_every_function_on_every_family(name):
     assert model.config == before[1]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FUNCTIONS if kind != "recalibrated"])
-@pytest.mark.parametrize("name", ["resnet20_cifar", "preact_resnet50", "wrn16_4_cifar"])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        (name, kind)
+        for name in ("resnet20_cifar", "preact_resnet50", "wrn16_4_cifar")
+        for kind in FUNCTIONS
+        if kind != "recalibrated" and name not in REFUSED.get(kind, ())
+    ],
+)
+@pytest.mark.sampled(2)
 def test_in_float32(name, kind):
-    if name in REFUSED.get(kind, ()):
-        pytest.skip("refused, which another test sees")
     model = made(small_config(name, **LOGITS), dtype="float32")
     check_same(model, FUNCTIONS[kind](model), within=1e-4)
 
@@ -144,14 +153,12 @@ def test_in_float32(name, kind):
 OPERATIONS = ("folded", "plain", "deeper", "wider", "wider stages")
 
 
-@given(fields())
-@settings(
-    deadline=None,
-    max_examples=40,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-def test_drawn_networks(drawn):
+@pytest.mark.parametrize("draws", matrix([4, 40], [4]))
+def test_drawn_networks(draws):
+    draw(draws, fields())(_check_drawn)()
+
+
+def _check_drawn(drawn):
     """Whatever the options: the same function, or a refusal that says why."""
     cls, values = drawn
     try:

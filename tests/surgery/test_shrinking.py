@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from small_networks import FAMILIES, small_config
+from small_networks import EACH_FAMILY, FAMILIES, small_config
 from surgical import apart, kind_weights, made, real_images, scaled
 
 import keras_resnets as kr
@@ -19,7 +19,7 @@ def halved(config):
     return scaled(config, 0.5)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@EACH_FAMILY
 def test_every_family_becomes_narrower(name):
     criterion = ("l1", "scale", "random")[FAMILIES.index(name) % 3]
     model = made(small_config(name, **LOGITS), dtype="float32")
@@ -32,6 +32,7 @@ def test_every_family_becomes_narrower(name):
 @pytest.mark.parametrize("criterion", ["l1", "scale"])
 @pytest.mark.parametrize("name", ["resnet20_cifar", "resnet50", "resnext50_32x4d", "wrn16_4_cifar",
                                   "densenet_bc_100_12_cifar"])  # fmt: skip
+@pytest.mark.sampled(2)
 def test_channels_that_do_nothing_are_the_ones_to_go(name, criterion):
     """A network with dead channels narrows to the same function, by either criterion."""
     small = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))

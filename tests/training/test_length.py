@@ -45,6 +45,7 @@ def _numbers(folder):
     ],
     ids=["constant", "plateau"],
 )
+@pytest.mark.large
 def test_a_lengthened_run_is_that_of_one_go(recipe, tmp_path):
     """Nine steps an epoch; the first lengthening is interrupted before anything is trained."""
     settings = TrainingSettings(recipe="search", batch_size=128, seed=3).set(**recipe)

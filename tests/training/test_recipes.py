@@ -93,6 +93,7 @@ def test_a_run_of_another_length_keeps_the_fractions(name, epochs):
 
 
 @pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.sampled(3)
 def test_every_recipe_makes_batches_of_its_size(name):
     import numpy as np
     import tensorflow as tf

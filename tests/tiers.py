@@ -1,0 +1,31 @@
+"""Which cases of a matrix every run of the tests has, and which the gate alone.
+
+A behaviour that is tested on a whole matrix (every family, type, format) is shown by some of its
+cases already; the others are marked ``large``. Which cases those are is said here by name; where
+any will do, ``@pytest.mark.sampled(count)`` takes some that are evenly spread.
+"""
+
+import pytest
+
+__all__ = ["matrix"]
+
+
+def matrix(cases, plain):
+    """Return the parameters of a matrix, all but the plain ones marked ``large``.
+
+    Args:
+        cases: The matrix' cases, each a value or a tuple of an argument's values each.
+        plain: Those of them that every run has.
+
+    Example:
+        >>> @pytest.mark.parametrize("name", matrix(FAMILIES, ["resnet50", "densenet121"]))
+    """
+    cases = list(cases)
+    if missing := [case for case in plain if case not in cases]:
+        raise ValueError(f"plain cases that are not in the matrix: {missing}")
+    return [case if case in plain else _large(case) for case in cases]
+
+
+def _large(case):
+    values = case if isinstance(case, tuple) else (case,)
+    return pytest.param(*values, marks=pytest.mark.large)
