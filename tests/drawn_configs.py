@@ -7,7 +7,10 @@ import keras_resnets as kr
 widths = st.sampled_from([4, 6, 8, 16])
 shared = {
     "include_top": st.booleans(),
-    "pooling": st.sampled_from([None, "avg", "max"]),
+    "pooling": st.sampled_from([None, "avg", "max", "avgmax", "catavgmax"]),
+    "head_pooling": st.sampled_from(["avg", "max", "avgmax", "catavgmax"]),
+    "head_dropout": st.sampled_from([0.0, 0.3]),
+    "classifier_activation": st.sampled_from([None, "sigmoid", "log_softmax"]),
     "stem": st.sampled_from(["cifar", "cifar", "imagenet", "deep", "tiered"]),
     "stem_width": widths,
     "stem_pool": st.sampled_from([None, None, "none", "max", "conv", "blur"]),

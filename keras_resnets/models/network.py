@@ -114,6 +114,16 @@ class Network(keras.Model):
         return keras.tree.flatten(outputs)[0]
 
     @property
+    def feature_info(self) -> tuple:
+        """Channels and stride of each stage's feature map, in the order of `stages`.
+
+        Example:
+            >>> create_model("resnet50").feature_info[0]
+            FeatureInfo(name='stage1', channels=256, stride=4)
+        """
+        return self.config.feature_info
+
+    @property
     def stages(self) -> dict:
         """Symbolic output of each stage by name: ``stage1``, ``stage2``, ...
 

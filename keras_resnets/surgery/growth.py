@@ -12,6 +12,7 @@ from keras_resnets.models.catalog import model_config
 from keras_resnets.models.checks import is_int
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.families import DenseNetConfig, ResNetConfig
+from keras_resnets.models.field_groups import HEAD, IMAGES
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
 from keras_resnets.surgery.channels import FRESH, Walk, moved, received, splits
@@ -29,15 +30,7 @@ from keras_resnets.surgery.survival import survivals
 
 __all__ = ["deepen", "target", "widen"]
 
-_IMAGES_AND_CLASSES = (
-    "input_shape",
-    "input_mean",
-    "input_std",
-    "include_top",
-    "classes",
-    "classifier_activation",
-    "pooling",
-)
+_IMAGES_AND_CLASSES = (*IMAGES, *HEAD)
 _WIDTHS = ("widths", "stem_width", "inner_width_factor", "growth_rate", "se_ratio")
 
 

@@ -42,7 +42,7 @@ def stochastic_depth_to_inference(model: Network) -> Network:
 def without_drops(model: Network) -> Network:
     """Return the network without stochastic depth, dropout or dropout on its shortcuts."""
     still = stochastic_depth_to_inference(model)
-    new = still.config.replace(dropout=0.0, shortcut_dropout=0.0)
+    new = still.config.replace(dropout=0.0, shortcut_dropout=0.0, head_dropout=0.0)
     return rebuilt(model, new, weights_of(still))
 
 
