@@ -16,6 +16,7 @@ shared = {
     "stem_pool": st.sampled_from([None, None, "none", "max", "conv", "blur"]),
     "output_stride": st.sampled_from([None, None, None, 1, 2, 4, 8]),
     "dropout": st.sampled_from([0.0, 0.3]),
+    "activation": st.sampled_from(["relu", "relu6", "leaky_relu", "silu", "gelu"]),
     "normalization": st.sampled_from(["batch", "batch", "group"]),
     "norm_groups": st.sampled_from([1, 2, 4]),
     "weight_standardization": st.booleans(),

@@ -13,7 +13,7 @@ from keras_resnets.layers.geometry import (
     branch_convolutions,
     folding_convolution,
 )
-from keras_resnets.layers.parts import Composite, convolution, normalization
+from keras_resnets.layers.parts import Composite, activate, convolution, normalization
 from keras_resnets.layers.resampling import (
     blur_pool,
     reduced_shape,
@@ -40,7 +40,8 @@ class ResidualBlock(Composite):
     """A branch of convolutions, added to a shortcut.
 
     The branch is a row of convolutions ``conv1, conv2, ...``, each with a normalisation
-    ``bn1, bn2, ...``, in one of the orders of He 2016, Fig. 4 (N for normalisation, R for ReLU):
+    ``bn1, bn2, ...``, in one of the orders of He 2016, Fig. 4 (N for normalisation, R for ReLU or
+    the style's activation):
 
     - ``"post"``: conv N R conv N + R (a, "original")
     - ``"bn_after_addition"``: conv N R conv + N R (b)
@@ -241,7 +242,9 @@ class ResidualBlock(Composite):
             x = self._join(inputs, self._shortcut(inputs, training), x)
         if self.activation_order == "bn_after_addition":
             x = self.normalizations[-1](x, training=training)
-        return ops.relu(x) if self.activation_order in ("post", "bn_after_addition") else x
+        if self.activation_order in ("post", "bn_after_addition"):
+            x = activate(x, self.style)
+        return x
 
     def _added_where_alive(self, inputs, x, training):
         """The sum of shortcut and branch, where the branch's work is skipped if it is dropped."""
@@ -261,7 +264,7 @@ class ResidualBlock(Composite):
         """What comes in front of convolution number i."""
         if self.activation_order == "pre":
             x = self._normalize(i, x, training)
-        return ops.relu(x)
+        return activate(x, self.style)
 
     def _normalize(self, i, x, training):
         norm = self.normalizations[i]
@@ -279,7 +282,7 @@ class ResidualBlock(Composite):
             if self._normalizes_behind(i):
                 x = self._normalize(i, x, training)
         if self.activation_order == "relu_before_addition":
-            x = ops.relu(x)
+            x = activate(x, self.style)
         return x if self.attention is None else self.attention(x)
 
     def _shortcut(self, inputs, training):

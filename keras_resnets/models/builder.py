@@ -216,8 +216,15 @@ class _Builder:
         if normalize and activation != "none":
             x = normalization(self.style, suffix, prefix=prefix, **self.shared)(x)
         if activation == "norm_relu":
-            x = keras.layers.ReLU(dtype=self.dtype, name=f"{prefix}relu{suffix}")(x)
+            x = self._nonlinearity(prefix, suffix)(x)
         return x
+
+    def _nonlinearity(self, prefix, suffix=""):
+        name = self.config.activation
+        shared = {"dtype": self.dtype, "name": f"{prefix}{name}{suffix}"}
+        if name == "relu":
+            return keras.layers.ReLU(**shared)
+        return keras.layers.Activation(name, **shared)
 
     def residual_stages(self, x):
         """Add the blocks of a residual or plain network."""
@@ -226,7 +233,7 @@ class _Builder:
         if self.config.activation_order == "pre":
             x = self._activate(x, "final_")
         elif self.config.activation_order == "relu_only":
-            x = keras.layers.ReLU(dtype=self.dtype, name="final_relu")(x)
+            x = self._nonlinearity("final_")(x)
         return x
 
     def _residual_block(self, spec: BlockSpec):

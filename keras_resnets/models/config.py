@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 from keras_resnets.errors import ConfigError, nearest
-from keras_resnets.layers.style import DECAYS, INITIALIZERS, NORMALIZATIONS, Style
+from keras_resnets.layers.style import ACTIVATIONS, DECAYS, INITIALIZERS, NORMALIZATIONS, Style
 from keras_resnets.models.checks import (
     MOST,
     check,
@@ -54,7 +54,8 @@ class StemConv(NamedTuple):
         kernel_size: Height and width of the kernel.
         filters: Channels that come out.
         strides: Stride.
-        activation: ``"norm_relu"``, ``"norm"`` or ``"none"``.
+        activation: ``"norm_relu"`` (normalisation and the network's activation), ``"norm"`` or
+            ``"none"``.
     """
 
     kernel_size: int
@@ -121,6 +122,8 @@ class NetworkConfig:
             beyond it become dilations (dense prediction). By default no stride does.
         dropout: Rate of the dropout: in front of every convolution of a residual branch but the
             first, behind every convolution of a dense layer.
+        activation: What follows normalisations in stem, blocks and at the end: one of
+            `ACTIVATIONS`, ``"relu"`` (the papers'), ``"silu"``, ``"gelu"``, ``"leaky_relu"``, ...
         normalization: ``"batch"`` or ``"group"``.
         norm_groups: Groups of group normalisation.
         bn_momentum: Momentum of batch normalisation's moving statistics, in Keras' sense.
@@ -157,6 +160,7 @@ class NetworkConfig:
     stem_pool: str | None = None
     output_stride: int | None = None
     dropout: float = 0.0
+    activation: str = "relu"
     normalization: str = "batch"
     norm_groups: int = 32
     bn_momentum: float = 0.9
@@ -213,6 +217,7 @@ class NetworkConfig:
             ("head_pooling", POOLINGS),
             ("stem", STEMS),
             ("stem_pool", (*STEM_POOLS, None)),
+            ("activation", ACTIVATIONS),
             ("normalization", NORMALIZATIONS),
             ("initializer", INITIALIZERS),
             ("decay", DECAYS),
@@ -314,6 +319,7 @@ class NetworkConfig:
             weight_decay=self.weight_decay,
             decay=self.decay,
             folded=self.folded,
+            activation=self.activation,
         )
 
     @property
@@ -466,7 +472,7 @@ def _of_today(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-_LATER = {"head_pooling", "head_dropout"}
+_LATER = {"head_pooling", "head_dropout", "activation"}
 """Fields that came after configurations had been saved in files."""
 
 

@@ -127,12 +127,12 @@ class Network(keras.Model):
     def stages(self) -> dict:
         """Symbolic output of each stage by name: ``stage1``, ``stage2``, ...
 
-        The last stage of a pre-activation network ends behind the network's last BN and ReLU.
+        The last stage of a pre-activation network ends behind the network's last BN and activation.
         """
         outputs = {}
         for layer in self.layers:
             stage, _, block = layer.name.partition("_block")
-            if block or layer.name in ("final_bn", "final_gn", "final_relu"):
+            if block or layer.name.startswith("final_"):
                 stage = stage if block else next(reversed(outputs))
                 outputs[stage] = layer.output
         return outputs

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_resnets.errors import InputError
+from keras_resnets.layers.style import ACTIVATIONS
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.checks import is_int
 from keras_resnets.models.config import NetworkConfig
@@ -163,6 +164,8 @@ def _check_identity(model, config: ResNetConfig):
         (config.shortcut_scale != 1, f"its shortcuts are scaled by {config.shortcut_scale:g}"),
         (order == "relu_before_addition", "no gradient passes the ReLU of a branch of zeros"),
         (ends_in_conv and standardized, "a zero kernel cannot be standardised"),
+        (order in ("post", "bn_after_addition") and not ACTIVATIONS[config.activation].idempotent,
+         f"its activation={config.activation!r} would act a second time on what it gave"),
         (order == "bn_after_addition" and group, "group normalisation is no identity"),
         (projects and group, "group normalisation is no identity"),
         (projects and order in ("pre", "relu_only"), "its projections read an activated input"),

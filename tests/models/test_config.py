@@ -81,6 +81,7 @@ ILLEGAL_FIELDS = {
     "dropout": [1, -0.5, "0.1"],
     "final_survival": [0, 1.1, None],
     "survival_mode": ["block"],
+    "activation": ["tanhh", None, "softmax"],
     "normalization": ["layer"],
     "norm_groups": [0],
     "initializer": ["he"],
