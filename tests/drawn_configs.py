@@ -44,6 +44,8 @@ residual = {
     "antialias": st.booleans(),
     "final_survival": st.sampled_from([1.0, 1.0, 0.5]),
     "survival_mode": st.sampled_from(["batch", "sample"]),
+    "drop_block": st.sampled_from([0.0, 0.2]),
+    "drop_block_size": st.sampled_from([3, 7]),
     "zero_init_residual": st.booleans(),
 }  # fmt: skip
 dense = {

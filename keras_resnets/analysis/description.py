@@ -73,6 +73,8 @@ def _residual_words(config):
     words += [f"{config.cardinality} groups"] if config.cardinality > 1 else []
     words += ["squeeze-and-excitation"] if config.attention == "se" else []
     words += ["anti-aliased"] if config.antialias else []
+    if config.drop_block:
+        words.append(f"DropBlock {config.drop_block:g} of {config.drop_block_size} pixels")
     if config.final_survival < 1:
         words.append(f"stochastic depth to {config.final_survival:g} ({config.survival_mode})")
     return words

@@ -60,6 +60,8 @@ class ResidualBlock(Composite):
             (``"none"``: the input is activated already).
         attention: Layer called on the branch's end, or None.
         drop: `StochasticDepth` behind it, or None.
+        drop_block: `DropBlock` behind every convolution, its normalisation and its activation, and
+            behind a projection, or None (Ghiasi 2018, section 3.1).
         merge: Layer called on ``[inputs, shortcut, branch]`` in the place of the addition, or None.
         dropout: Rate of the dropout in front of every convolution but the first (Zagoruyko 2016,
             section 2.4).
@@ -105,6 +107,7 @@ class ResidualBlock(Composite):
         style=None,
         seed=None,
         data_format=None,
+        drop_block=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -132,6 +135,7 @@ class ResidualBlock(Composite):
         self.preactivation = preactivation
         self.attention = attention
         self.drop_branch = drop
+        self.drop_block = drop_block
         self.merge = merge
         self.dropout_rate = dropout
         self.zero_init = zero_init
@@ -203,7 +207,7 @@ class ResidualBlock(Composite):
             if norm is not None:
                 norm.build(shape if self.activation_order == "pre" else behind)
             shape = behind
-        for layer in (self.dropout, self.attention, self.drop_branch):
+        for layer in (self.dropout, self.drop_block, self.attention, self.drop_branch):
             if layer is not None:
                 layer.build(shape)
         if not isinstance(self.shortcut, str):
@@ -274,6 +278,7 @@ class ResidualBlock(Composite):
         for i, (spec, conv) in enumerate(zip(self.specs, self.convolutions, strict=True)):
             if i > 0:
                 x = self._activate(i, x, training)
+                x = self._drop_squares(x, training)
                 if self.dropout is not None:
                     x = self.dropout(x, training=training)
             if spec.blur > 1:
@@ -283,13 +288,17 @@ class ResidualBlock(Composite):
                 x = self._normalize(i, x, training)
         if self.activation_order == "relu_before_addition":
             x = activate(x, self.style)
+        x = self._drop_squares(x, training)
         return x if self.attention is None else self.attention(x)
+
+    def _drop_squares(self, x, training):
+        return x if self.drop_block is None else self.drop_block(x, training=training)
 
     def _shortcut(self, inputs, training):
         if isinstance(self.shortcut, str):
             return inputs
         if isinstance(self.shortcut, ProjectionShortcut):
-            return self.shortcut(inputs, training=training)
+            return self._drop_squares(self.shortcut(inputs, training=training), training)
         return self.shortcut(inputs)
 
     def _join(self, inputs, shortcut, branch):
@@ -320,12 +329,13 @@ class ResidualBlock(Composite):
             "attention": self.attention,
             "drop": self.drop_branch,
             "merge": self.merge,
+            "drop_block": self.drop_block,
         }
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        for name in ("shortcut", "attention", "drop", "merge"):
+        for name in ("shortcut", "attention", "drop", "merge", "drop_block"):
             if not _is_plain(config.get(name)):
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
@@ -497,7 +507,7 @@ class BasicBlock(_NamedBlock):
         seed: Seed of dropout and stochastic depth.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         **kwargs: Further arguments of `ResidualBlock`: `preactivation`, `attention`, `merge`,
-            `dropout`, `zero_init`, and `keras.layers.Layer`'s.
+            `dropout`, `drop_block`, `zero_init`, and `keras.layers.Layer`'s.
 
     Call arguments, shapes and errors: `ResidualBlock`.
 

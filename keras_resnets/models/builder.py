@@ -12,6 +12,7 @@ from keras_resnets.errors import ConfigError
 from keras_resnets.layers.attention import SqueezeExcite
 from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
 from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
+from keras_resnets.layers.drop_block import DropBlock
 from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
 from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
 from keras_resnets.layers.parts import convolution, decay, normalization
@@ -247,6 +248,7 @@ class _Builder:
             drop=self._drop(spec),
             merge=self._merge(spec),
             dropout=config.dropout,
+            drop_block=self._drop_block(spec),
             zero_init=config.zero_init_residual,
             style=self.style,
             name=spec.name,
@@ -277,6 +279,12 @@ class _Builder:
         return StochasticDepth(
             spec.survival, self.config.survival_mode, dtype=self.dtype, name="drop_branch"
         )
+
+    def _drop_block(self, spec: BlockSpec):
+        rate = self.config.drop_block_rate(spec.stage)
+        if not rate:
+            return None
+        return DropBlock(rate, self.config.drop_block_size, name="drop_block", **self.shared)
 
     def _merge(self, spec: BlockSpec):
         config = self.config

@@ -19,6 +19,8 @@ TRAINING = (
     "dropout",
     "head_dropout",
     "shortcut_dropout",
+    "drop_block",
+    "drop_block_size",
     "final_survival",
     "survival_mode",
     "bn_momentum",

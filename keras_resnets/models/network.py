@@ -13,6 +13,7 @@ from keras_resnets.layers import (  # noqa: F401
     blocks,
     convolution,
     dense,
+    drop_block,
     merges,
     normalization,
     resampling,

@@ -41,9 +41,10 @@ def stochastic_depth_to_inference(model: Network) -> Network:
 
 
 def without_drops(model: Network) -> Network:
-    """Return the network without stochastic depth, dropout or dropout on its shortcuts."""
+    """Return the network without stochastic depth, and without dropout of any kind."""
     still = stochastic_depth_to_inference(model)
-    new = still.config.replace(dropout=0.0, shortcut_dropout=0.0, head_dropout=0.0)
+    kinds = ("dropout", "shortcut_dropout", "head_dropout", "drop_block")
+    new = still.config.replace(**dict.fromkeys(kinds, 0.0))
     return rebuilt(model, new, weights_of(still))
 
 

@@ -90,6 +90,8 @@ ILLEGAL_FIELDS = {
     "bn_momentum": [1.0],
     "bn_epsilon": [0],
     "output_stride": [3, 16, 0, "8"],
+    "drop_block": [1, -0.1, "0.1"],
+    "drop_block_size": [0, 2.5],
     "zero_init_residual": ["yes"],
 }
 
