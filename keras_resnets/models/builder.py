@@ -100,6 +100,8 @@ def create_model(
         config, default_name = model_config(name_or_config), name_or_config
     given = {"include_top": include_top, "pooling": pooling, "classes": classes}
     changes = {key: value for key, value in given.items() if value is not None} | overrides
+    if include_top is False:  # the options of a classifier go with it, unless given here
+        changes = {"head_pooling": "avg", "head_dropout": 0.0} | changes
     if classifier_activation != "keep":
         changes["classifier_activation"] = classifier_activation
     if input_tensor is not None:

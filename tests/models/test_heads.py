@@ -160,6 +160,11 @@ def test_what_would_be_ignored_is_refused(fields, names):
     assert all(name in str(error.value) for name in names)
 
 
+def test_a_classifiers_options_go_with_it():
+    config = SMALL.replace(head_pooling="max", head_dropout=0.1)
+    assert kr.create_model(config, include_top=False).config == SMALL.replace(include_top=False)
+
+
 def test_average_pooling_beside_a_classifier_is_what_it_has():
     assert make(pooling="avg").config.head_pooling == "avg"
 
