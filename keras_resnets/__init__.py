@@ -25,6 +25,7 @@ _MODELS = [
     "freeze",
     "list_models",
     "model_config",
+    "reset_classifier",
     "weight_decay_mask",
     *_CONSTRUCTORS,
 ]

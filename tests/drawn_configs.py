@@ -8,12 +8,16 @@ import keras_resnets as kr
 widths = st.sampled_from([4, 6, 8, 16])
 shared = {
     "include_top": st.booleans(),
-    "pooling": st.sampled_from([None, "avg", "max"]),
+    "pooling": st.sampled_from([None, "avg", "max", "avgmax", "catavgmax"]),
+    "head_pooling": st.sampled_from(["avg", "max", "avgmax", "catavgmax"]),
+    "head_dropout": st.sampled_from([0.0, 0.3]),
+    "classifier_activation": st.sampled_from([None, "sigmoid", "log_softmax"]),
     "stem": st.sampled_from(["cifar", "cifar", "imagenet", "deep", "tiered"]),
     "stem_width": widths,
     "stem_pool": st.sampled_from([None, None, "none", "max", "conv", "blur"]),
     "output_stride": st.sampled_from([None, None, None, 1, 2, 4, 8]),
     "dropout": st.sampled_from([0.0, 0.3]),
+    "activation": st.sampled_from(["relu", "relu6", "leaky_relu", "silu", "gelu"]),
     "normalization": st.sampled_from(["batch", "batch", "group"]),
     "norm_groups": st.sampled_from([1, 2, 4]),
     "weight_standardization": st.booleans(),
@@ -41,6 +45,8 @@ residual = {
     "antialias": st.booleans(),
     "final_survival": st.sampled_from([1.0, 1.0, 0.5]),
     "survival_mode": st.sampled_from(["batch", "sample"]),
+    "drop_block": st.sampled_from([0.0, 0.2]),
+    "drop_block_size": st.sampled_from([3, 7]),
     "zero_init_residual": st.booleans(),
 }  # fmt: skip
 dense = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.layers.style import ACTIVATIONS
 from keras_resnets.models.catalog import model_config, natural
 from keras_resnets.models.chain_config import ChainConfig
 from keras_resnets.models.config import NetworkConfig
@@ -48,10 +49,15 @@ def summarize(config: NetworkConfig) -> str:
         words.append("one convolution after another")
     else:
         words += _residual_words(config)
+    if config.activation != "relu":
+        words.append(ACTIVATIONS[config.activation].title)
     if config.normalization == "group":
         words.append(f"group normalisation of {config.norm_groups}")
     words += ["weight standardisation"] if config.weight_standardization else []
     words += [f"dropout {config.dropout:g}"] if config.dropout else []
+    if config.include_top and config.head_pooling != "avg":
+        words.append(f"{config.head_pooling} pooling")
+    words += [f"head dropout {config.head_dropout:g}"] if config.head_dropout else []
     words += [f"output stride {config.output_stride}"] if config.output_stride else []
     words.append(count(config.classes, "class") if config.include_top else "no classifier")
     return ", ".join(words)
@@ -67,6 +73,8 @@ def _residual_words(config):
     words += [f"{config.cardinality} groups"] if config.cardinality > 1 else []
     words += ["squeeze-and-excitation"] if config.attention == "se" else []
     words += ["anti-aliased"] if config.antialias else []
+    if config.drop_block:
+        words.append(f"DropBlock {config.drop_block:g} of {config.drop_block_size} pixels")
     if config.final_survival < 1:
         words.append(f"stochastic depth to {config.final_survival:g} ({config.survival_mode})")
     return words

@@ -69,7 +69,10 @@ def _boxes(config: NetworkConfig, parts) -> list[tuple]:
         for spec in (s for s in specs if s.stage == stage and _is_transition(s)):
             boxes.append(("", "", "#ffffff", spec, parts[spec.name].output_shape[0]))
     head = count(config.classes, "class") if config.include_top else "features"
-    boxes.append(("head", f"pool, {head}" if config.include_top else head, "#f1f1ef", None, 1))
+    if config.include_top:
+        pool = "pool" if config.head_pooling == "avg" else f"{config.head_pooling} pool"
+        head = f"{pool}, {head}"
+    boxes.append(("head", head, "#f1f1ef", None, 1))
     return boxes
 
 

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "blocks": ["BasicBlock", "BottleneckBlock", "ResidualBlock", "make_shortcut"],
         "convolution": ["SymmetricConv2D"],
         "dense": ["DenseBlockLayer", "TransitionLayer"],
+        "drop_block": ["DropBlock"],
         "geometry": ["ConvSpec"],
         "merges": ["DropoutMerge", "GatedMerge", "ScaledMerge"],
         "normalization": ["BatchNormalization"],

@@ -13,7 +13,7 @@ from keras_resnets.layers.geometry import (
     branch_convolutions,
     folding_convolution,
 )
-from keras_resnets.layers.parts import Composite, convolution, normalization
+from keras_resnets.layers.parts import Composite, activate, convolution, normalization
 from keras_resnets.layers.resampling import (
     blur_pool,
     reduced_shape,
@@ -40,7 +40,8 @@ class ResidualBlock(Composite):
     """A branch of convolutions, added to a shortcut.
 
     The branch is a row of convolutions ``conv1, conv2, ...``, each with a normalisation
-    ``bn1, bn2, ...``, in one of the orders of He 2016, Fig. 4 (N for normalisation, R for ReLU):
+    ``bn1, bn2, ...``, in one of the orders of He 2016, Fig. 4 (N for normalisation, R for ReLU or
+    the style's activation):
 
     - ``"post"``: conv N R conv N + R (a, "original")
     - ``"bn_after_addition"``: conv N R conv + N R (b)
@@ -59,6 +60,8 @@ class ResidualBlock(Composite):
             (``"none"``: the input is activated already).
         attention: Layer called on the branch's end, or None.
         drop: `StochasticDepth` behind it, or None.
+        drop_block: `DropBlock` behind every convolution, its normalisation and its activation, and
+            behind a projection, or None (Ghiasi 2018, section 3.1).
         merge: Layer called on ``[inputs, shortcut, branch]`` in the place of the addition, or None.
         dropout: Rate of the dropout in front of every convolution but the first (Zagoruyko 2016,
             section 2.4).
@@ -104,6 +107,7 @@ class ResidualBlock(Composite):
         style=None,
         seed=None,
         data_format=None,
+        drop_block=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -131,6 +135,7 @@ class ResidualBlock(Composite):
         self.preactivation = preactivation
         self.attention = attention
         self.drop_branch = drop
+        self.drop_block = drop_block
         self.merge = merge
         self.dropout_rate = dropout
         self.zero_init = zero_init
@@ -202,7 +207,7 @@ class ResidualBlock(Composite):
             if norm is not None:
                 norm.build(shape if self.activation_order == "pre" else behind)
             shape = behind
-        for layer in (self.dropout, self.attention, self.drop_branch):
+        for layer in (self.dropout, self.drop_block, self.attention, self.drop_branch):
             if layer is not None:
                 layer.build(shape)
         if not isinstance(self.shortcut, str):
@@ -241,7 +246,9 @@ class ResidualBlock(Composite):
             x = self._join(inputs, self._shortcut(inputs, training), x)
         if self.activation_order == "bn_after_addition":
             x = self.normalizations[-1](x, training=training)
-        return ops.relu(x) if self.activation_order in ("post", "bn_after_addition") else x
+        if self.activation_order in ("post", "bn_after_addition"):
+            x = activate(x, self.style)
+        return x
 
     def _added_where_alive(self, inputs, x, training):
         """The sum of shortcut and branch, where the branch's work is skipped if it is dropped."""
@@ -261,7 +268,7 @@ class ResidualBlock(Composite):
         """What comes in front of convolution number i."""
         if self.activation_order == "pre":
             x = self._normalize(i, x, training)
-        return ops.relu(x)
+        return activate(x, self.style)
 
     def _normalize(self, i, x, training):
         norm = self.normalizations[i]
@@ -271,6 +278,7 @@ class ResidualBlock(Composite):
         for i, (spec, conv) in enumerate(zip(self.specs, self.convolutions, strict=True)):
             if i > 0:
                 x = self._activate(i, x, training)
+                x = self._drop_squares(x, training)
                 if self.dropout is not None:
                     x = self.dropout(x, training=training)
             if spec.blur > 1:
@@ -279,14 +287,18 @@ class ResidualBlock(Composite):
             if self._normalizes_behind(i):
                 x = self._normalize(i, x, training)
         if self.activation_order == "relu_before_addition":
-            x = ops.relu(x)
+            x = activate(x, self.style)
+        x = self._drop_squares(x, training)
         return x if self.attention is None else self.attention(x)
+
+    def _drop_squares(self, x, training):
+        return x if self.drop_block is None else self.drop_block(x, training=training)
 
     def _shortcut(self, inputs, training):
         if isinstance(self.shortcut, str):
             return inputs
         if isinstance(self.shortcut, ProjectionShortcut):
-            return self.shortcut(inputs, training=training)
+            return self._drop_squares(self.shortcut(inputs, training=training), training)
         return self.shortcut(inputs)
 
     def _join(self, inputs, shortcut, branch):
@@ -317,12 +329,13 @@ class ResidualBlock(Composite):
             "attention": self.attention,
             "drop": self.drop_branch,
             "merge": self.merge,
+            "drop_block": self.drop_block,
         }
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        for name in ("shortcut", "attention", "drop", "merge"):
+        for name in ("shortcut", "attention", "drop", "merge", "drop_block"):
             if not _is_plain(config.get(name)):
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
@@ -494,7 +507,7 @@ class BasicBlock(_NamedBlock):
         seed: Seed of dropout and stochastic depth.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         **kwargs: Further arguments of `ResidualBlock`: `preactivation`, `attention`, `merge`,
-            `dropout`, `zero_init`, and `keras.layers.Layer`'s.
+            `dropout`, `drop_block`, `zero_init`, and `keras.layers.Layer`'s.
 
     Call arguments, shapes and errors: `ResidualBlock`.
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_resnets.layers.geometry import ConvSpec
-from keras_resnets.layers.parts import Composite, convolution, normalization
+from keras_resnets.layers.parts import Composite, activate, convolution, normalization
 from keras_resnets.layers.resampling import (
     average_pool,
     channel_axis,
@@ -61,7 +61,7 @@ class _Dense(Composite):
     def _row(self, x, training):
         for norm, conv in zip(self.normalizations, self.convolutions, strict=True):
             x = x if norm is None else norm(x, training=training)
-            x = conv(ops.relu(x))
+            x = conv(activate(x, self.style))
             if self.dropout is not None:
                 x = self.dropout(x, training=training)
         return x

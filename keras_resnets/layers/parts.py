@@ -1,6 +1,7 @@
 """Layers made in a network's style, and the base of the layers that are made of others."""
 
 import keras
+from keras import ops
 
 from keras_resnets.layers.convolution import SymmetricConv2D, he_normal
 from keras_resnets.layers.geometry import ConvSpec
@@ -8,7 +9,14 @@ from keras_resnets.layers.normalization import BatchNormalization
 from keras_resnets.layers.resampling import channel_axis
 from keras_resnets.layers.style import NORMALIZATIONS, Style
 
-__all__ = ["Composite", "convolution", "decay", "normalization"]
+__all__ = ["Composite", "activate", "convolution", "decay", "normalization"]
+
+
+def activate(x, style: Style):
+    """Return what a style's activation makes of a tensor."""
+    if style.activation == "relu":
+        return ops.relu(x)
+    return keras.activations.get(style.activation)(x)
 
 
 def decay(style: Style, kernel: bool = True):

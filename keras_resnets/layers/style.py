@@ -7,9 +7,37 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["DECAYS", "INITIALIZERS", "NORMALIZATIONS", "Style"]
+__all__ = ["ACTIVATIONS", "DECAYS", "INITIALIZERS", "NORMALIZATIONS", "Style"]
+
+
+class Activation(NamedTuple):
+    """What surgery must know of an activation.
+
+    Attributes:
+        title: What it is called.
+        idempotent: Whether it leaves alone what it has put out.
+        homogeneous: Whether a positive factor in front of it is the same behind it.
+    """
+
+    title: str
+    idempotent: bool = False
+    homogeneous: bool = False
+
+
+ACTIVATIONS = {
+    "relu": Activation("ReLU", idempotent=True, homogeneous=True),
+    "relu6": Activation("ReLU6", idempotent=True),
+    "leaky_relu": Activation("leaky ReLU", homogeneous=True),
+    "elu": Activation("ELU"),
+    "gelu": Activation("GELU"),
+    "silu": Activation("SiLU"),
+    "hard_silu": Activation("hard SiLU"),
+    "mish": Activation("Mish"),
+}
+"""Activations of the blocks, by their names in `keras.activations`, with Keras' defaults (a slope
+of 0.2 in leaky ReLU, GELU by the error function)."""
 
 NORMALIZATIONS = {"batch": "bn", "group": "gn"}
 """Kinds of normalisation, and how their layers are named."""
@@ -37,6 +65,8 @@ class Style:
         decay: Which weights decay: ``"all"``, or ``"kernels"`` alone.
         folded: Whether each normalisation that directly follows a convolution is folded into it,
             which has a bias instead.
+        activation: One of `ACTIVATIONS`; squeeze-and-excitation keeps its ReLU, as in its paper and
+            in timm.
 
     Raises:
         ValueError: A value is illegal.
@@ -55,12 +85,14 @@ class Style:
     weight_decay: float = 0.0
     decay: str = "all"
     folded: bool = False
+    activation: str = "relu"
 
     def __post_init__(self):
         for name, legal in (
             ("normalization", NORMALIZATIONS),
             ("initializer", INITIALIZERS),
             ("decay", DECAYS),
+            ("activation", ACTIVATIONS),
         ):
             value = getattr(self, name)
             if value not in tuple(legal):

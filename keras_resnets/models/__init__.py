@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "families": ["ChainConfig", "DenseNetConfig", "ResNetConfig"],
         "network": ["Network"],
         "papers": ["Published", "published"],
+        "rebuilding": ["reset_classifier"],
         "using": ["feature_pyramid", "freeze", "weight_decay_mask"],
     },
 )

@@ -14,14 +14,17 @@ _DOC = """Build {title}.
 
     Args:
         include_top: Whether the network ends in a classifier.
-        weights: None for random weights, or the path of a ``.weights.h5`` file.
+        weights: None for random weights, or the path of a ``.weights.h5``, ``.h5`` or ``.keras``
+            file of this network (see `create_model`).
         input_tensor: Keras tensor to build upon, in the place of an input of its own.
         input_shape: Shape of one image in the order of `data_format`; height and width may be None.
             With a classifier the catalog's by default (224 x 224 pixels of 3 channels; ResNet-RS
             has its own sizes), without one any size.
-        pooling: Without a classifier: None (feature maps come out), ``"avg"`` or ``"max"``.
+        pooling: Without a classifier: None (feature maps come out), ``"avg"``, ``"max"``,
+            ``"avgmax"`` or ``"catavgmax"``.
         classes: Number of classes.
-        classifier_activation: Activation of the classifier, None for logits.
+        classifier_activation: Activation of the classifier: None for logits, a name or function of
+            `keras.activations`, or a layer without weights.
         name: Name of the model.
         **options: `data_format`, `dtype`, and fields of the configuration: ``final_survival=0.8``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from keras_resnets.errors import ConfigError
 from keras_resnets.layers.attention import SqueezeExcite
 from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
 from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
+from keras_resnets.layers.drop_block import DropBlock
 from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
 from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
 from keras_resnets.layers.parts import convolution, decay, normalization
@@ -22,10 +24,12 @@ from keras_resnets.layers.resampling import (
 )
 from keras_resnets.layers.stochastic_depth import StochasticDepth
 from keras_resnets.models.catalog import model_config
+from keras_resnets.models.classifier import classifier_activation
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
+from keras_resnets.models.weights import WeightsFile
 
 __all__ = ["create_model"]
 
@@ -39,7 +43,7 @@ def create_model(
     input_shape: tuple[int | None, int | None, int] | None = None,
     pooling: str | None = None,
     classes: int | None = None,
-    classifier_activation: str | None = "keep",
+    classifier_activation: str | Callable | None = "keep",
     name: str | None = None,
     data_format: str | None = None,
     dtype: str | keras.DTypePolicy | None = None,
@@ -53,12 +57,18 @@ def create_model(
             configuration.
         include_top: Whether the network ends in a classifier; the configuration's by default, like
             the next ones.
-        weights: None for random weights, or the path of a ``.weights.h5`` file.
+        weights: None for random weights, or the path of a ``.weights.h5``, ``.h5`` or ``.keras``
+            file of the same network. It may differ in what has no weights (`input_shape`'s height
+            and width, dropout, ...), and without a classifier in all of its head; what else differs
+            is refused as far as the file tells (a ``.weights.h5`` file holds no configuration).
         input_tensor: Keras tensor to build upon, in the place of an input of its own.
         input_shape: Shape of one image in the order of `data_format`; height and width may be None.
-        pooling: Without a classifier: None, ``"avg"`` or ``"max"``.
+        pooling: Without a classifier: None, ``"avg"``, ``"max"``, ``"avgmax"`` or ``"catavgmax"``.
+            With one see `head_pooling` of the configuration.
         classes: Number of classes.
-        classifier_activation: Activation of the classifier, None for logits.
+        classifier_activation: Activation of the classifier: None for logits, a name or function of
+            `keras.activations`, or a layer without weights; a function or layer of your own must be
+            registered with Keras.
         name: Name of the model.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         dtype: Dtype policy of the layers, ``"mixed_bfloat16"`` for example; Keras' default when
@@ -90,6 +100,8 @@ def create_model(
         config, default_name = model_config(name_or_config), name_or_config
     given = {"include_top": include_top, "pooling": pooling, "classes": classes}
     changes = {key: value for key, value in given.items() if value is not None} | overrides
+    if include_top is False:  # the options of a classifier go with it, unless given here
+        changes = {"head_pooling": "avg", "head_dropout": 0.0} | changes
     if classifier_activation != "keep":
         changes["classifier_activation"] = classifier_activation
     if input_tensor is not None:
@@ -97,33 +109,12 @@ def create_model(
     if input_shape is not None:
         changes["input_shape"] = _channels_last(input_shape, data_format)
     config = config.replace(**changes) if changes else config
-    if weights is not None:
-        _check_weights(weights)
+    file = None if weights is None else WeightsFile(weights, config)
     model = _Builder(config, data_format, dtype).build(name or default_name, input_tensor)
     model.remat = remat
-    if weights is not None:
-        _load_weights(model, weights)
+    if file is not None:
+        file.load_into(model)
     return model
-
-
-def _check_weights(weights):
-    ok = isinstance(weights, str | Path) and Path(weights).is_file()
-    if not ok or not str(weights).endswith(".weights.h5"):
-        raise ConfigError(
-            "`weights` must be None or the path of a .weights.h5 file; no weights are downloaded. "
-            f"Received: weights={weights!r}"
-        )
-
-
-def _load_weights(model, weights):
-    try:
-        model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ConfigError(
-            "`weights` do not fit the network; they must come from one of the same options "
-            f"`include_top` and `classes` too. Received: weights={str(weights)!r}: {reason}"
-        ) from error
 
 
 def _check_dtype(dtype):
@@ -228,8 +219,15 @@ class _Builder:
         if normalize and activation != "none":
             x = normalization(self.style, suffix, prefix=prefix, **self.shared)(x)
         if activation == "norm_relu":
-            x = keras.layers.ReLU(dtype=self.dtype, name=f"{prefix}relu{suffix}")(x)
+            x = self._nonlinearity(prefix, suffix)(x)
         return x
+
+    def _nonlinearity(self, prefix, suffix=""):
+        name = self.config.activation
+        shared = {"dtype": self.dtype, "name": f"{prefix}{name}{suffix}"}
+        if name == "relu":
+            return keras.layers.ReLU(**shared)
+        return keras.layers.Activation(name, **shared)
 
     def residual_stages(self, x):
         """Add the blocks of a residual or plain network."""
@@ -238,7 +236,7 @@ class _Builder:
         if self.config.activation_order == "pre":
             x = self._activate(x, "final_")
         elif self.config.activation_order == "relu_only":
-            x = keras.layers.ReLU(dtype=self.dtype, name="final_relu")(x)
+            x = self._nonlinearity("final_")(x)
         return x
 
     def _residual_block(self, spec: BlockSpec):
@@ -252,6 +250,7 @@ class _Builder:
             drop=self._drop(spec),
             merge=self._merge(spec),
             dropout=config.dropout,
+            drop_block=self._drop_block(spec),
             zero_init=config.zero_init_residual,
             style=self.style,
             name=spec.name,
@@ -282,6 +281,12 @@ class _Builder:
         return StochasticDepth(
             spec.survival, self.config.survival_mode, dtype=self.dtype, name="drop_branch"
         )
+
+    def _drop_block(self, spec: BlockSpec):
+        rate = self.config.drop_block_rate(spec.stage)
+        if not rate:
+            return None
+        return DropBlock(rate, self.config.drop_block_size, name="drop_block", **self.shared)
 
     def _merge(self, spec: BlockSpec):
         config = self.config
@@ -343,23 +348,37 @@ class _Builder:
         config = self.config
         if not config.include_top and config.pooling is None:
             return x
-        pool = "max" if not config.include_top and config.pooling == "max" else "avg"
-        layer = {
-            "avg": keras.layers.GlobalAveragePooling2D,
-            "max": keras.layers.GlobalMaxPooling2D,
-        }[pool]
-        x = layer(data_format=self.data_format, dtype=self.head_dtype, name=f"{pool}_pool")(x)
+        x = self._global_pool(x, config.head_pooling if config.include_top else config.pooling)
         if not config.include_top:
             return x
+        if config.head_dropout:
+            x = keras.layers.Dropout(
+                config.head_dropout, dtype=self.head_dtype, name="head_dropout"
+            )(x)
         return keras.layers.Dense(
             config.classes,
-            activation=config.classifier_activation,
+            activation=classifier_activation(config, self.head_dtype),
             kernel_initializer="he_normal",
             kernel_regularizer=decay(self.style),
             bias_regularizer=decay(self.style, kernel=False),
             dtype=self.head_dtype,
             name="predictions",
         )(x)
+
+    def _global_pool(self, x, kind: str):
+        kinds = {
+            "avg": keras.layers.GlobalAveragePooling2D,
+            "max": keras.layers.GlobalMaxPooling2D,
+        }
+        pooled = [
+            layer(data_format=self.data_format, dtype=self.head_dtype, name=f"{name}_pool")(x)
+            for name, layer in kinds.items()
+            if name in kind
+        ]
+        if len(pooled) == 1:
+            return pooled[0]
+        join = keras.layers.Concatenate if kind == "catavgmax" else keras.layers.Average
+        return join(dtype=self.head_dtype, name=f"{kind}_pool")(pooled)
 
 
 _BODIES = {

@@ -106,6 +106,8 @@ class ChainConfig(NetworkConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        expected = "'relu' in a chain, whose convolutions hand channels on through it"
+        check(self.activation == "relu", "activation", expected, self.activation)
         check_choice("stem_end", self.stem_end, ("norm_relu", "norm", "none"))
         ok = isinstance(self.convolutions, list | tuple)
         check(ok, "convolutions", "a sequence of ChainSpec", self.convolutions)

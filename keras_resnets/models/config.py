@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 from keras_resnets.errors import ConfigError, nearest
-from keras_resnets.layers.style import DECAYS, INITIALIZERS, NORMALIZATIONS, Style
+from keras_resnets.layers.style import ACTIVATIONS, DECAYS, INITIALIZERS, NORMALIZATIONS, Style
 from keras_resnets.models.checks import (
     MOST,
     check,
@@ -23,8 +24,17 @@ from keras_resnets.models.checks import (
     is_int,
     is_number,
 )
+from keras_resnets.models.heads import POOLINGS, plain_activation
 
-__all__ = ["FAMILIES", "STEMS", "NetworkConfig", "StageStep", "StemConv", "config_from_dict"]
+__all__ = [
+    "FAMILIES",
+    "STEMS",
+    "FeatureInfo",
+    "NetworkConfig",
+    "StageStep",
+    "StemConv",
+    "config_from_dict",
+]
 
 STEMS = ("cifar", "imagenet", "deep", "tiered")
 """``cifar``: a 3x3 convolution. ``imagenet``: 7x7 with stride 2. ``deep``: three 3x3 convolutions,
@@ -44,13 +54,28 @@ class StemConv(NamedTuple):
         kernel_size: Height and width of the kernel.
         filters: Channels that come out.
         strides: Stride.
-        activation: ``"norm_relu"``, ``"norm"`` or ``"none"``.
+        activation: ``"norm_relu"`` (normalisation and the network's activation), ``"norm"`` or
+            ``"none"``.
     """
 
     kernel_size: int
     filters: int
     strides: int
     activation: str
+
+
+class FeatureInfo(NamedTuple):
+    """The feature map that a stage puts out.
+
+    Attributes:
+        name: Name of the stage, as in `Network.stages`.
+        channels: Its channels (timm's ``num_chs``).
+        stride: Height of the image divided by the map's (timm's ``reduction``).
+    """
+
+    name: str
+    channels: int
+    stride: int
 
 
 class StageStep(NamedTuple):
@@ -81,8 +106,13 @@ class NetworkConfig:
         input_std: Standard deviation of each channel; given if and only if `input_mean` is.
         include_top: Whether the network ends in a classifier.
         classes: Number of classes.
-        classifier_activation: Activation of the classifier, ``"softmax"`` or None for logits.
-        pooling: Without a classifier: None, ``"avg"`` or ``"max"``.
+        classifier_activation: Activation of the classifier: None for logits, the name of a Keras
+            activation, or a function or layer without weights that Keras can save; kept as its
+            name, or as Keras serialises it.
+        pooling: Without a classifier: None, or one of `POOLINGS`: ``"avg"``, ``"max"``,
+            ``"avgmax"`` (the mean of the two), ``"catavgmax"`` (both, one behind the other).
+        head_pooling: The pooling in front of a classifier, one of the same.
+        head_dropout: Rate of the dropout between that pooling and the classifier.
         stem: One of `STEMS`.
         stem_width: Channels that leave the stem.
         stem_pool: What follows the stem's convolutions: ``"none"``, ``"max"`` (3x3, stride 2),
@@ -92,6 +122,8 @@ class NetworkConfig:
             beyond it become dilations (dense prediction). By default no stride does.
         dropout: Rate of the dropout: in front of every convolution of a residual branch but the
             first, behind every convolution of a dense layer.
+        activation: What follows normalisations in stem, blocks and at the end: one of
+            `ACTIVATIONS`, ``"relu"`` (the papers'), ``"silu"``, ``"gelu"``, ``"leaky_relu"``, ...
         normalization: ``"batch"`` or ``"group"``.
         norm_groups: Groups of group normalisation.
         bn_momentum: Momentum of batch normalisation's moving statistics, in Keras' sense.
@@ -119,13 +151,16 @@ class NetworkConfig:
     input_std: tuple[float, ...] | None = None
     include_top: bool = True
     classes: int = 10
-    classifier_activation: str | None = "softmax"
+    classifier_activation: str | dict | Callable | None = "softmax"
     pooling: str | None = None
+    head_pooling: str = "avg"
+    head_dropout: float = 0.0
     stem: str = "cifar"
     stem_width: int = 16
     stem_pool: str | None = None
     output_stride: int | None = None
     dropout: float = 0.0
+    activation: str = "relu"
     normalization: str = "batch"
     norm_groups: int = 32
     bn_momentum: float = 0.9
@@ -157,6 +192,7 @@ class NetworkConfig:
             check(isinstance(getattr(self, name), bool), name, "a bool", getattr(self, name))
         self._check_names()
         self._check_numbers()
+        self._check_head()
         self._check_stem()
         if self.folded and self.normalization != "batch":
             why = "only batch normalisation is the same function of every image"
@@ -177,10 +213,11 @@ class NetworkConfig:
 
     def _check_names(self):
         for argument, legal in (
-            ("classifier_activation", ("softmax", "sigmoid", "linear", None)),
-            ("pooling", ("avg", "max", None)),
+            ("pooling", (*POOLINGS, None)),
+            ("head_pooling", POOLINGS),
             ("stem", STEMS),
             ("stem_pool", (*STEM_POOLS, None)),
+            ("activation", ACTIVATIONS),
             ("normalization", NORMALIZATIONS),
             ("initializer", INITIALIZERS),
             ("decay", DECAYS),
@@ -191,12 +228,25 @@ class NetworkConfig:
         rate = "a number in [0, 1)"
         for argument, expected, legal in (
             ("dropout", rate, lambda v: 0 <= v < 1),
+            ("head_dropout", rate, lambda v: 0 <= v < 1),
             ("bn_momentum", rate, lambda v: 0 <= v < 1),
             ("bn_epsilon", "a positive number", lambda v: v > 0),
             ("weight_decay", "a number of at least 0", lambda v: v >= 0),
         ):
             self._check_number(argument, expected, legal)
         self._check_count("norm_groups", self.norm_groups)
+
+    def _check_head(self):
+        activation = plain_activation("classifier_activation", self.classifier_activation)
+        self._set(classifier_activation=activation)
+        if self.include_top:
+            if self.pooling not in (None, "avg"):  # "avg", which keras.applications' users write
+                why = "it is the pooling of a network without a classifier; see head_pooling"
+                raise disagree("pooling", "include_top", vars(self), why)
+            return
+        for name, neutral in (("head_pooling", "avg"), ("head_dropout", 0.0)):
+            if getattr(self, name) != neutral:
+                raise disagree(name, "include_top", vars(self), "there is no classifier")
 
     def _check_count(self, argument, value):
         expected = f"a positive integer of at most {MOST:,}"
@@ -269,6 +319,7 @@ class NetworkConfig:
             weight_decay=self.weight_decay,
             decay=self.decay,
             folded=self.folded,
+            activation=self.activation,
         )
 
     @property
@@ -332,6 +383,24 @@ class NetworkConfig:
             stride *= step.strides
         return stride
 
+    @property
+    def feature_info(self) -> tuple[FeatureInfo, ...]:
+        """Channels and stride of each stage's feature map, without building the network.
+
+        Example:
+            >>> ResNetConfig().feature_info[-1]
+            FeatureInfo(name='stage3', channels=64, stride=4)
+        """
+        channels = {}
+        for spec in self.block_specs():
+            if spec.stage and not getattr(spec, "transition", False):
+                channels[spec.stage] = getattr(spec, "out_width", None) or spec.filters
+        stride, found = self.stem_stride, []
+        for (stage, count), step in zip(channels.items(), self.stage_steps(), strict=True):
+            stride *= step.strides
+            found.append(FeatureInfo(f"stage{stage}", count, stride))
+        return tuple(found)
+
     def replace(self, **changes) -> Self:
         """Return a copy with some fields changed, checked like any new configuration.
 
@@ -357,7 +426,7 @@ class NetworkConfig:
         values = {"family": self.family}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            values[field.name] = list(value) if isinstance(value, tuple) else value
+            values[field.name] = _json_ready(value)
         return values
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -388,7 +457,29 @@ def config_from_dict(values: dict[str, Any]) -> NetworkConfig:
         raise ConfigError(f"`family` must be one of {', '.join(FAMILIES)}. Received: {family!r}")
     cls = FAMILIES[family]
     cls._check_fields(values)
-    return cls(**values)
+    return cls(**_of_today(values))
+
+
+def _of_today(values: dict[str, Any]) -> dict[str, Any]:
+    """Return fields as they are written today.
+
+    Before `head_pooling` was a field, a `pooling` beside a classifier was kept and of no effect.
+    """
+    names = {field.name for field in dataclasses.fields(NetworkConfig)}
+    whole = names - values.keys() <= _LATER  # what `to_dict` wrote, not a user
+    if whole and "head_pooling" not in values and values["include_top"]:
+        return values | {"pooling": None}
+    return values
+
+
+_LATER = {"head_pooling", "head_dropout", "activation"}
+"""Fields that came after configurations had been saved in files."""
+
+
+def _json_ready(value):
+    if isinstance(value, dict):
+        return json.loads(json.dumps(value))
+    return list(value) if isinstance(value, tuple) else value
 
 
 def stage_sequence(argument: str, value: Any, stages: int) -> tuple[int, ...]:

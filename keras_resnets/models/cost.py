@@ -194,11 +194,16 @@ class _Tally:
         self.channels = channels
         self.emit(before)
 
-    def global_pool(self) -> None:
-        before = self.values
-        self.other += before
-        self.shape = (1, 1, self.channels)
+    def global_pool(self, kind: str) -> None:
+        """Account for a pooling to a vector, one of `POOLINGS`."""
+        before, channels = self.values, self.channels
+        count = 1 if kind in ("avg", "max") else 2
+        self.other += count * before
+        self.shape = (1, 1, count * channels)
         self.emit(before)
+        if kind == "avgmax":
+            self.shape = (1, 1, channels)
+            self.merge()
 
     def merge(self, operations: int = 1) -> None:
         """Account for an addition, of so many operations a value, to a map of the same shape."""
@@ -341,8 +346,9 @@ class _Walk:
             tally.normalize()
         elif order == "relu_only":
             tally.activate()
-        if config.include_top or config.pooling is not None:
-            tally.global_pool()
+        pooling = config.head_pooling if config.include_top else config.pooling
+        if pooling is not None:
+            tally.global_pool(pooling)
         if config.include_top:
             tally.dense(config.classes)
         return tally.cost("head")

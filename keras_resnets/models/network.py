@@ -13,6 +13,7 @@ from keras_resnets.layers import (  # noqa: F401
     blocks,
     convolution,
     dense,
+    drop_block,
     merges,
     normalization,
     resampling,
@@ -114,15 +115,25 @@ class Network(keras.Model):
         return keras.tree.flatten(outputs)[0]
 
     @property
+    def feature_info(self) -> tuple:
+        """Channels and stride of each stage's feature map, in the order of `stages`.
+
+        Example:
+            >>> create_model("resnet50").feature_info[0]
+            FeatureInfo(name='stage1', channels=256, stride=4)
+        """
+        return self.config.feature_info
+
+    @property
     def stages(self) -> dict:
         """Symbolic output of each stage by name: ``stage1``, ``stage2``, ...
 
-        The last stage of a pre-activation network ends behind the network's last BN and ReLU.
+        The last stage of a pre-activation network ends behind the network's last BN and activation.
         """
         outputs = {}
         for layer in self.layers:
             stage, _, block = layer.name.partition("_block")
-            if block or layer.name in ("final_bn", "final_gn", "final_relu"):
+            if block or layer.name.startswith("final_"):
                 stage = stage if block else next(reversed(outputs))
                 outputs[stage] = layer.output
         return outputs

@@ -114,6 +114,9 @@ class ResNetConfig(NetworkConfig):
             ``1 - l / L * (1 - final_survival)`` for block l of L, from 1 (Huang 2016, eq. 4).
         survival_mode: ``"batch"`` (one coin a block and batch, branch scaled at inference, as in
             the paper) or ``"sample"`` (one coin a sample, branch scaled in training).
+        drop_block: Rate of DropBlock in the last stage, a quarter of it in the stage before, none
+            in others (Ghiasi 2018, section 4.1; constant over the training).
+        drop_block_size: Side of its squares.
         zero_init_residual: Whether every branch begins as zero (Goyal 2017, section 5.1).
         **others: `NetworkConfig`'s.
 
@@ -151,6 +154,8 @@ class ResNetConfig(NetworkConfig):
     antialias: bool = False
     final_survival: float = 1.0
     survival_mode: str = "batch"
+    drop_block: float = 0.0
+    drop_block_size: int = 7
     zero_init_residual: bool = False
 
     def __post_init__(self):
@@ -187,12 +192,14 @@ class ResNetConfig(NetworkConfig):
 
     def _check_own_numbers(self):
         self._check_count("cardinality", self.cardinality)
+        self._check_count("drop_block_size", self.drop_block_size)
         for argument, expected, legal in (
             ("inner_width_factor", "a positive number", lambda v: v > 0),
             ("shortcut_scale", "a positive number", lambda v: v > 0),
             ("branch_scale", "a positive number", lambda v: v > 0),
             ("gate_bias", "a number", lambda v: True),
             ("shortcut_dropout", "a number in [0, 1)", lambda v: 0 <= v < 1),
+            ("drop_block", "a number in [0, 1)", lambda v: 0 <= v < 1),
             ("se_ratio", "a number in (0, 1]", lambda v: 0 < v <= 1),
             ("final_survival", "a number in (0, 1]", lambda v: 0 < v <= 1),
         ):
@@ -319,6 +326,11 @@ class ResNetConfig(NetworkConfig):
     def survival(self, block: int) -> float:
         """Survival probability of block number `block`, from 1 to the number of blocks."""
         return 1.0 - block / sum(self.blocks) * (1.0 - self.final_survival)
+
+    def drop_block_rate(self, stage: int) -> float:
+        """Rate of DropBlock in a stage, from 1."""
+        last = len(self.blocks)
+        return self.drop_block * {last: 1.0, last - 1: 0.25}.get(stage, 0.0)
 
     def branch(self, spec: BlockSpec) -> list[ConvSpec]:
         """Return the convolutions on the branch of a block."""

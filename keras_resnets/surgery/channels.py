@@ -79,7 +79,11 @@ class Walk:
         if getattr(self.new, "activation_order", "pre") == "pre":
             self._norm("final_bn", stream)
         if self.new.include_top:
-            self.moves["predictions"] = Move(stream, np.arange(self.new.classes))
+            read = stream
+            if self.new.head_pooling == "catavgmax":
+                width = self.old.feature_info[-1].channels
+                read = np.concatenate([stream, np.where(stream == FRESH, FRESH, stream + width)])
+            self.moves["predictions"] = Move(read, np.arange(self.new.classes))
         return self.moves
 
     def _norm(self, path: str, channels: np.ndarray, values: Weights | None = None):

@@ -9,6 +9,8 @@ import keras
 
 from keras_resnets.errors import InputError
 from keras_resnets.models.checks import check_choice
+from keras_resnets.models.classifier import classifier_activation
+from keras_resnets.models.heads import output_kind
 from keras_resnets.models.network import Network
 from keras_resnets.models.saved import read_model
 from keras_resnets.surgery.networks import array_of, check_network, rebuilt, weights_of
@@ -57,12 +59,7 @@ def ensemble(
     first = check_network(models[0])
     for number, model in enumerate(models, start=1):
         _check_member(model, number, first, models[0])
-    activation = first.classifier_activation
-    ends = activation if activation not in (None, "linear") else None
-    if combine == "mean_probability":
-        inner, outer = ends or "softmax", None
-    else:
-        inner, outer = None, ends
+    inner, outer = _activations(first.classifier_activation, combine)
     spec = models[0].inputs[0]
     image = keras.Input(spec.shape[1:], dtype=spec.dtype, name="image")
     answers = []
@@ -73,8 +70,22 @@ def ensemble(
     dtype = models[0].layers[-1].compute_dtype  # float32 at least, see `create_model`
     mean = keras.layers.Average(dtype=dtype, name="mean")(answers)
     if outer is not None:
+        outer = classifier_activation(first, dtype)
         mean = keras.layers.Activation(outer, dtype=dtype, name="predictions")(mean)
     return keras.Model(image, mean, name=name)
+
+
+def _activations(activation, combine):
+    """Return the activation of each member, and the one behind their mean."""
+    kind = output_kind(activation)
+    if combine == "mean_logit":
+        return None, None if activation in (None, "linear") else activation
+    if kind == "other":
+        raise InputError(
+            "`combine`='mean_probability' needs networks whose outputs are logits or "
+            f"probabilities. Received: classifier_activation={activation!r}"
+        )
+    return ("softmax" if kind == "logits" else activation), None
 
 
 def _check_member(model, number, first, other):

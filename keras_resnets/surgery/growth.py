@@ -8,10 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_resnets.errors import InputError
+from keras_resnets.layers.style import ACTIVATIONS
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.checks import is_int
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.families import DenseNetConfig, ResNetConfig
+from keras_resnets.models.field_groups import HEAD, IMAGES
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
 from keras_resnets.surgery.channels import FRESH, Walk, moved, received, splits
@@ -29,15 +31,7 @@ from keras_resnets.surgery.survival import survivals
 
 __all__ = ["deepen", "target", "widen"]
 
-_IMAGES_AND_CLASSES = (
-    "input_shape",
-    "input_mean",
-    "input_std",
-    "include_top",
-    "classes",
-    "classifier_activation",
-    "pooling",
-)
+_IMAGES_AND_CLASSES = (*IMAGES, *HEAD)
 _WIDTHS = ("widths", "stem_width", "inner_width_factor", "growth_rate", "se_ratio")
 
 
@@ -170,6 +164,8 @@ def _check_identity(model, config: ResNetConfig):
         (config.shortcut_scale != 1, f"its shortcuts are scaled by {config.shortcut_scale:g}"),
         (order == "relu_before_addition", "no gradient passes the ReLU of a branch of zeros"),
         (ends_in_conv and standardized, "a zero kernel cannot be standardised"),
+        (order in ("post", "bn_after_addition") and not ACTIVATIONS[config.activation].idempotent,
+         f"its activation={config.activation!r} would act a second time on what it gave"),
         (order == "bn_after_addition" and group, "group normalisation is no identity"),
         (projects and group, "group normalisation is no identity"),
         (projects and order in ("pre", "relu_only"), "its projections read an activated input"),

@@ -8,11 +8,10 @@ import keras
 import numpy as np
 
 from keras_resnets.errors import InputError
-from keras_resnets.layers.convolution import SymmetricConv2D
-from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.network import Network
+from keras_resnets.models.rebuilding import in_likeness
 
 __all__ = [
     "Weights",
@@ -88,14 +87,8 @@ def rebuilt(
     Raises:
         KeyError: A path names no weight of the new network, which is a mistake of the caller.
     """
-    first = next(x for x in model.layers if isinstance(x, SymmetricConv2D))
-    new = create_model(
-        config, name=name or model.name, data_format=first.data_format, dtype=first.dtype_policy
-    )
+    new = in_likeness(model, config, name)
     assign(new, weights)
-    _copy_trainability(model, new)
-    if model.remat is not None and new._stage_blocks():
-        new.remat = model.remat
     return new
 
 
@@ -104,18 +97,6 @@ def assign(model: Network, weights: Mapping[str, np.ndarray]) -> None:
     variables = {variable.path: variable for variable in model.weights}
     for path, value in weights.items():
         variables[path].assign(value)
-
-
-def _copy_trainability(model, new):
-    known = {layer.name: layer for layer in model.layers}
-    for layer in new.layers:
-        old = known.get(layer.name)
-        if old is None or all(part.trainable for part in old._flatten_layers()):
-            continue
-        frozen = {part.name for part in old._flatten_layers() if not part.trainable}
-        for part in layer._flatten_layers():
-            if part.name in frozen:
-                part.trainable = False
 
 
 def effective_kernel(weights: Weights, path: str, config: NetworkConfig) -> np.ndarray:

@@ -77,6 +77,11 @@ def to_plain(model: Network, print_fn: Callable[[str], None] | None = print) -> 
 
 def check_affine(name: str, config: ResNetConfig) -> None:
     """Raise `InputError` for a network whose blocks are no convolutions and ReLUs at inference."""
+    if config.activation != "relu":
+        raise InputError(
+            "`model` must have ReLUs, which hand on what is not negative. Received: model "
+            f"{name!r} with activation={config.activation!r}"
+        )
     for holds, what in (
         (config.attention is not None, "squeeze-and-excitation (attention='se')"),
         (config.shortcut_gate is not None, f"gates (shortcut_gate={config.shortcut_gate!r})"),

@@ -89,7 +89,8 @@ def recalibrate_batch_norm(
 
 
 def _without_dropout(model: Network) -> Network:
-    return rebuilt(model, model.config.replace(dropout=0.0), weights_of(model))
+    config = model.config.replace(dropout=0.0, head_dropout=0.0)
+    return rebuilt(model, config, weights_of(model))
 
 
 def _normalizations(model) -> dict[str, keras.layers.Layer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_resnets.errors import InputError
 from keras_resnets.layers.geometry import KERNELS, folding_convolution
+from keras_resnets.layers.style import ACTIVATIONS
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
@@ -40,9 +41,10 @@ def stochastic_depth_to_inference(model: Network) -> Network:
 
 
 def without_drops(model: Network) -> Network:
-    """Return the network without stochastic depth, dropout or dropout on its shortcuts."""
+    """Return the network without stochastic depth, and without dropout of any kind."""
     still = stochastic_depth_to_inference(model)
-    new = still.config.replace(dropout=0.0, shortcut_dropout=0.0)
+    kinds = ("dropout", "shortcut_dropout", "head_dropout", "drop_block")
+    new = still.config.replace(**dict.fromkeys(kinds, 0.0))
     return rebuilt(model, new, weights_of(still))
 
 
@@ -73,6 +75,11 @@ def scale_branch(
     """Multiply what a block's branch puts out, in place in its weights."""
     count = len(KERNELS[config.block])
     order = config.activation_order
+    if order == "relu_before_addition" and not ACTIVATIONS[config.activation].homogeneous:
+        raise InputError(
+            "`model` must end its branches in something that can be scaled. Received: model "
+            f"{model.name!r} with activation={config.activation!r} and activation_order={order!r}"
+        )
     norm = next(
         (f"{spec.name}/bn{i + 1}" for i in range(count)
          if folding_convolution(order, i, count) == count - 1),

@@ -16,6 +16,7 @@ from keras_resnets.data.load import ImageData
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.heads import gives_logits
 from keras_resnets.models.network import Network
 from keras_resnets.training import callbacks as around
 from keras_resnets.training import transfer
@@ -112,7 +113,9 @@ def config_for_training(config: NetworkConfig, settings: TrainingSettings) -> Ne
                 f"recipe {settings.recipe.name!r} sets `network.{name}`, which a "
                 f"{type(config).__name__} does not have: choose another recipe or network"
             )
-    return config.replace(**options, weight_decay=0.0)
+    config = config.replace(**options, weight_decay=0.0)
+    gives_logits(config)  # or raises
+    return config
 
 
 def _config_in_training(config: NetworkConfig, settings: TrainingSettings) -> NetworkConfig:
@@ -221,7 +224,7 @@ def compile_for_training(
 
 
 def _compile(model, settings, optimizer, plan: TrainingPlan | None, devices: Devices) -> None:
-    logits = model.config.classifier_activation in (None, "linear")
+    logits = gives_logits(model.config)
     compile_for(
         model,
         optimizer=optimizer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_resnets.models.heads import gives_logits
 from keras_resnets.training.recipes.recipe import Loss
 
 __all__ = ["ClassBinaryCrossentropy", "compile_for_evaluation", "make_loss", "needs_one_hot"]
@@ -87,7 +88,7 @@ def compile_for_evaluation(model) -> None:
         >>> compile_for_evaluation(model)
         >>> loss, accuracy = model.evaluate(images, labels)
     """
-    logits = model.config.classifier_activation in (None, "linear")
+    logits = gives_logits(model.config)
     model.compile(
         optimizer=keras.optimizers.SGD(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=logits),

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.field_groups import TRAINING
 from keras_resnets.models.network import Network
 from keras_resnets.models.saved import read_model
 from keras_resnets.models.using import freeze
 
 __all__ = ["copy_weights", "parts", "rate_multipliers", "read_start", "thaw", "transfer_config"]
 
-_FREE = (
-    "input_shape",
-    "classes",
-    "classifier_activation",
-    "weight_decay",
-    "final_survival",
-    "survival_mode",
-    "dropout",
-    "bn_momentum",
-    "initializer",
-)
+_FREE = ("input_shape", "classes", "classifier_activation", *TRAINING)
 """What may differ between a model and the network that begins with its weights."""
 
 _STATISTICS = ("input_mean", "input_std")

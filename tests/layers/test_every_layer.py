@@ -16,6 +16,7 @@ from keras_resnets.layers import (
     ChannelwiseReduction,
     ConvSpec,
     DenseBlockLayer,
+    DropBlock,
     DropoutMerge,
     GatedMerge,
     PadShortcut,
@@ -149,6 +150,8 @@ CASES = {
         parameters=4 * 4,
     ),
     "attention": case(SqueezeExcite, 0.5, parameters=ATTENTION),
+    "drop block": case(DropBlock, 0.3, 3, seed=1),
+    "drop block of a whole map": case(DropBlock, 0.3, 8, seed=1),
     "attention, one unit": case(
         SqueezeExcite, 1e-3, style=STYLED["decayed"], parameters=4 + 1 + 4 + 4
     ),
@@ -262,6 +265,11 @@ CASES = {
         merge=lambda shared: DropoutMerge(0.5, 6, dtype=shared["dtype"], name="merge"),
         parameters=KERNELS + POST,
         per_pixel_draws=True,
+    ),
+    "drop blocks": strided(
+        "projection",
+        4 * 8 + 4 * 8,
+        drop_block=lambda shared: DropBlock(0.3, 3, seed=4, name="drop_block", **shared),
     ),
     "dropout": residual(
         dropout=0.5,

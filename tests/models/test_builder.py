@@ -182,6 +182,7 @@ ABLATIONS = [
     {"shortcut": "C"},
     {"attention": "se"},
     {"dropout": 0.2},
+    {"drop_block": 0.2, "drop_block_size": 3},
     {"normalization": "group", "norm_groups": 4, "weight_standardization": True},
     {"antialias": True},
     {"zero_init_residual": True},

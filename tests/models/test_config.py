@@ -54,8 +54,10 @@ ILLEGAL_FIELDS = {
     "input_shape": [(32, 32), (0, 32, 3), (32, 32, None), "32x32x3", None, (32.0, 32, 3)],
     "classes": [0, -1, 2.5, True, "10"],
     "include_top": [1, None],
-    "classifier_activation": ["relu", 1],
+    "classifier_activation": ["softmaxx", 1],
     "pooling": ["mean", True],
+    "head_pooling": ["mean", None],
+    "head_dropout": [1, "0.1"],
     "blocks": [(), (0, 1), 3, "333", (1.5,), (1_000_000, 1, 1)],
     "widths": [(16, 32), (0, 1, 2), 16, (10**30, 1, 1)],
     "strides": [(1, 2), (0, 1, 2)],
@@ -79,6 +81,7 @@ ILLEGAL_FIELDS = {
     "dropout": [1, -0.5, "0.1"],
     "final_survival": [0, 1.1, None],
     "survival_mode": ["block"],
+    "activation": ["tanhh", None, "softmax"],
     "normalization": ["layer"],
     "norm_groups": [0],
     "initializer": ["he"],
@@ -87,6 +90,8 @@ ILLEGAL_FIELDS = {
     "bn_momentum": [1.0],
     "bn_epsilon": [0],
     "output_stride": [3, 16, 0, "8"],
+    "drop_block": [1, -0.1, "0.1"],
+    "drop_block_size": [0, 2.5],
     "zero_init_residual": ["yes"],
 }
 
@@ -153,6 +158,9 @@ DISAGREEMENTS = [
     ("widths", "blocks", {"widths": (8, 16)}),
     ("output_stride", "stem", {"output_stride": 8}),
     ("stem_width", "stem", {"stem": "tiered", "stem_width": 20}),
+    ("pooling", "include_top", {"pooling": "max"}),
+    ("head_pooling", "include_top", {"include_top": False, "head_pooling": "max"}),
+    ("head_dropout", "include_top", {"include_top": False, "head_dropout": 0.1}),
 ]
 
 

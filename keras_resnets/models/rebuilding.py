@@ -1,0 +1,150 @@
+"""A new network in the likeness of a built one; with another classifier, for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from keras_resnets.errors import ConfigError
+from keras_resnets.layers.convolution import SymmetricConv2D
+from keras_resnets.models.builder import create_model
+from keras_resnets.models.checks import check_choice
+from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.heads import POOLINGS
+from keras_resnets.models.network import Network
+
+__all__ = ["in_likeness", "reset_classifier"]
+
+_HEAD_LAYERS = {
+    *(f"{pooling}_pool" for pooling in POOLINGS),
+    "head_dropout",
+    "predictions",
+}
+
+
+def in_likeness(model: Network, config: NetworkConfig, name: str | None = None) -> Network:
+    """Return a new network of a configuration, with what a built one has besides its own.
+
+    Args:
+        model: Where name, data format, dtype policy, what is frozen, and `Network.remat` come from.
+        config: The new network's configuration.
+        name: Its name; the model's by default.
+
+    Returns:
+        A network with weights of its own, as they begin.
+    """
+    first = next(x for x in model.layers if isinstance(x, SymmetricConv2D))
+    new = create_model(
+        config, name=name or model.name, data_format=first.data_format, dtype=first.dtype_policy
+    )
+    _copy_trainability(model, new)
+    if model.remat is not None and new._stage_blocks():
+        new.remat = model.remat
+    return new
+
+
+def _copy_trainability(model, new):
+    known = {layer.name: layer for layer in model.layers}
+    for layer in new.layers:
+        old = known.get(layer.name)
+        if old is None or all(part.trainable for part in old._flatten_layers()):
+            continue
+        frozen = {part.name for part in old._flatten_layers() if not part.trainable}
+        for part in layer._flatten_layers():
+            if part.name in frozen:
+                part.trainable = False
+
+
+def reset_classifier(
+    model: Network,
+    classes: int | None = None,
+    *,
+    pooling: str | None = None,
+    head_dropout: float | None = None,
+    classifier_activation: str | Callable | None = "keep",
+    name: str | None = None,
+) -> Network:
+    """Return the network with a new classifier, or with none, and the same weights otherwise.
+
+    timm's method of that name. What was frozen in the body stays frozen; the new classifier is
+    trainable.
+
+    Args:
+        model: A network of ours, with a classifier or without; it is not changed.
+        classes: Number of classes; None or 0 for no classifier: pooled features come out.
+        pooling: The pooling in front of the classifier, or of the features: ``"avg"``, ``"max"``,
+            ``"avgmax"`` or ``"catavgmax"``; the model's by default.
+        head_dropout: Rate of the dropout in front of the classifier; the model's by default.
+        classifier_activation: Activation of the classifier, as for `create_model`; the model's by
+            default.
+        name: Name of the new network; the model's by default.
+
+    Returns:
+        A network that is not compiled.
+
+    Raises:
+        ConfigError: The model is not a keras_resnets model as it was built (quantised layers, or
+            layers in front of it), or an argument is illegal.
+
+    Example:
+        >>> model = reset_classifier(create_model("resnet20_cifar"), 100, head_dropout=0.2)
+        >>> model.output_shape
+        (None, 100)
+        >>> reset_classifier(model).output_shape
+        (None, 64)
+    """
+    if not isinstance(model, Network) or model._network_config is None:
+        raise ConfigError(
+            "`model` must be a keras_resnets model, from `create_model` or a file of one. "
+            f"Received: a {type(model).__name__}"
+        )
+    config = _with_head(model.config, classes, pooling, head_dropout, classifier_activation)
+    new = in_likeness(model, config, name)
+    _check_body(model, new)
+    theirs = {weight.path: weight for weight in model.weights}
+    for weight in new.weights:
+        if not weight.path.startswith("predictions/"):
+            weight.assign(theirs[weight.path])
+    if config.include_top:
+        new.get_layer("predictions").trainable = True
+    return new
+
+
+def _with_head(config, classes, pooling, head_dropout, activation) -> NetworkConfig:
+    check_choice("pooling", pooling, (*POOLINGS, None))
+    now = config.head_pooling if config.include_top else config.pooling
+    pooling = pooling or now or "avg"
+    if classes is None or (classes == 0 and classes is not False):
+        if head_dropout:
+            raise ConfigError(
+                "`head_dropout` and `classes` disagree: there is no classifier. "
+                f"Received: head_dropout={head_dropout!r}, classes={classes!r}"
+            )
+        neutral = {"head_pooling": "avg", "head_dropout": 0.0}
+        return config.replace(include_top=False, pooling=pooling, **neutral)
+    changes = {} if head_dropout is None else {"head_dropout": head_dropout}
+    if activation != "keep":
+        changes["classifier_activation"] = activation
+    return config.replace(
+        include_top=True, pooling=None, head_pooling=pooling, classes=classes, **changes
+    )
+
+
+def _check_body(model, new):
+    """Raise `ConfigError` where the model has more, or other, layers than its configuration."""
+
+    def body(network):
+        return {
+            layer.name: [(weight.path, tuple(weight.shape)) for weight in layer.weights]
+            for layer in network.layers
+            if not isinstance(layer, keras.layers.InputLayer) and layer.name not in _HEAD_LAYERS
+        }
+
+    ours, theirs = body(new), body(model)
+    if ours != theirs:
+        differing = [n for n in {**theirs, **ours} if ours.get(n) != theirs.get(n)]
+        raise ConfigError(
+            "`model` must have the layers of its configuration, no others in front of them and not "
+            f"quantised. Received: model {model.name!r}, which differs in {differing[0]!r}"
+        )
