@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "convolution": ["SymmetricConv2D"],
         "dense": ["DenseBlockLayer", "TransitionLayer"],
         "geometry": ["ConvSpec"],
+        "image_normalization": ["ImageNormalization"],
         "merges": ["DropoutMerge", "GatedMerge", "ScaledMerge"],
         "normalization": ["BatchNormalization"],
         "resampling": ["BlurPool", "ChannelwiseReduction", "SymmetricMaxPool"],

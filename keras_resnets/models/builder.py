@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from keras_resnets.layers.attention import SqueezeExcite
 from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
 from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
 from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
+from keras_resnets.layers.image_normalization import ImageNormalization
 from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
 from keras_resnets.layers.parts import convolution, decay, normalization
 from keras_resnets.layers.resampling import (
@@ -21,8 +23,10 @@ from keras_resnets.layers.resampling import (
     standardize_data_format,
 )
 from keras_resnets.layers.stochastic_depth import StochasticDepth
+from keras_resnets.layers.style import NORMALIZATIONS
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.dtypes import at_least_float32, policy_at
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
@@ -44,6 +48,7 @@ def create_model(
     data_format: str | None = None,
     dtype: str | keras.DTypePolicy | None = None,
     remat: str | None = None,
+    layer_prefix: str = "",
     **overrides,
 ) -> Network:
     """Build a network.
@@ -62,10 +67,16 @@ def create_model(
         name: Name of the model.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         dtype: Dtype policy of the layers, ``"mixed_bfloat16"`` for example; Keras' default when
-            None. The classifier computes in float32 at least.
+            None. The head, and what normalises raw images, compute in float32 at least. A
+            `keras.dtype_policies.DTypePolicyMap` has policies for single layers, by their path:
+            ``"predictions"``, ``"stage1_block1/conv1"``, or a pattern, ``"stage1_.*"``; its entry
+            for the head holds for the head.
         remat: What training computes again in the backward pass instead of keeping it, to train
             deeper networks or larger batches in the same memory: None, ``"block"`` or ``"stage"``
             (see `Network.remat`).
+        layer_prefix: What to put in front of the name of every layer, ``"left_"`` for example, so
+            that several networks can be parts of one model: Keras wants other names for all layers.
+            Surgery takes networks without one.
         **overrides: Further fields of the configuration to change, ``dropout=0.3``.
 
     Returns:
@@ -84,6 +95,7 @@ def create_model(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     _check_dtype(dtype)
+    _check_prefix(layer_prefix)
     if isinstance(name_or_config, NetworkConfig):
         config, default_name = name_or_config, name_or_config.family
     else:
@@ -99,7 +111,8 @@ def create_model(
     config = config.replace(**changes) if changes else config
     if weights is not None:
         _check_weights(weights)
-    model = _Builder(config, data_format, dtype).build(name or default_name, input_tensor)
+    builder = _Builder(config, data_format, dtype, layer_prefix)
+    model = builder.build(name or default_name, input_tensor)
     model.remat = remat
     if weights is not None:
         _load_weights(model, weights)
@@ -138,6 +151,15 @@ def _check_dtype(dtype):
         ) from error
 
 
+def _check_prefix(prefix):
+    # Words that TensorFlow takes in a scope, and no "/", which separates the layers of a path.
+    if not isinstance(prefix, str) or not re.fullmatch(r"([A-Za-z0-9.][\w.-]*)?", prefix, re.ASCII):
+        raise ConfigError(
+            "`layer_prefix` must be a string of letters, digits, '_', '-' and '.', 'left_' for "
+            f"example. Received: layer_prefix={prefix!r}"
+        )
+
+
 def _shape_of(tensor, input_shape):
     if not keras.utils.is_keras_tensor(tensor):
         raise ConfigError(
@@ -162,22 +184,21 @@ def _channels_last(shape, data_format):
 class _Builder:
     """Builds one network; what all its layers share is kept here."""
 
-    def __init__(self, config: NetworkConfig, data_format: str, dtype):
+    def __init__(self, config: NetworkConfig, data_format: str, dtype, prefix: str = ""):
         self.config = config
         self.style = config.style
-        self.shared = {"data_format": data_format, "dtype": dtype}
+        self.dtype = keras.dtype_policies.get(dtype)
+        self.shared = {"data_format": data_format, "dtype": self.dtype}
         self.data_format = data_format
-        self.dtype = dtype
-        # The head in float32, where all others compute with fewer bits.
-        compute = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).compute_dtype
-        self.head_dtype = "float64" if compute == "float64" else "float32"
+        self.prefix = prefix
 
     def build(self, name: str, input_tensor=None) -> Network:
         """Return the model."""
         config = self.config
         if input_tensor is None:
-            dtype = "uint8" if config.takes_raw_images else None
-            inputs = x = keras.Input(self._input_shape(), dtype=dtype, name="image")
+            inputs = x = keras.Input(
+                self._input_shape(), dtype=self._input_dtype(), name=f"{self.prefix}image"
+            )
         else:
             inputs, x = _sources(input_tensor), input_tensor
         if config.takes_raw_images:
@@ -186,7 +207,19 @@ class _Builder:
         body = _BODIES[type(config)]
         model = Network(inputs, self._head(body(self, x)), name=name)
         model._network_config = config
+        model._layer_prefix = self.prefix
+        model.dtype_policy = self.dtype
         return model
+
+    def _named(self, name: str) -> dict:
+        """Return name and dtype policy of a layer that is made of no others."""
+        name = f"{self.prefix}{name}"
+        return {"name": name, "dtype": policy_at(self.dtype, name)}
+
+    def _named_head(self, name: str) -> dict:
+        """Return the same for what computes in float32 at least."""
+        name = f"{self.prefix}{name}"
+        return {"name": name, "dtype": at_least_float32(self.dtype, name)}
 
     def _input_shape(self):
         height, width, channels = self.config.input_shape
@@ -194,41 +227,57 @@ class _Builder:
             return (channels, height, width)
         return (height, width, channels)
 
+    def _input_dtype(self):
+        raw = self.config.takes_raw_images
+        first = self._named_head("normalization") if raw else self._named(self._stem_names()[0])
+        if first["dtype"].compute_dtype == "float64":
+            return "float64"
+        # Raw images are exact in float32, whatever Keras' default is.
+        return "float32" if raw else None
+
     def _normalize(self, x):
-        # In float32 under every policy: 16 bits would round the pixels before they are centred.
-        return keras.layers.Normalization(
-            axis=-1 if self.data_format == "channels_last" else 1,
-            mean=list(self.config.input_mean),
-            variance=[std**2 for std in self.config.input_std],
-            dtype="float32",
-            name="normalization",
+        # 16 bits would round the pixels before they are centred.
+        return ImageNormalization(
+            self.config.input_mean,
+            self.config.input_std,
+            self.data_format,
+            **self._named_head("normalization"),
         )(x)
 
+    def _stem_names(self) -> list[str]:
+        count = len(self.config.stem_convolutions())
+        return [f"stem_conv{i}" for i in range(1, count + 1)] if count > 1 else ["stem_conv"]
+
     def _stem(self, x):
-        convolutions = self.config.stem_convolutions()
-        for i, conv in enumerate(convolutions, start=1):
-            suffix = str(i) if len(convolutions) > 1 else ""
+        for name, conv in zip(self._stem_names(), self.config.stem_convolutions(), strict=True):
             spec = ConvSpec(conv.kernel_size, conv.filters, conv.strides)
             folds = self.config.folded and conv.activation != "none"
-            name = f"stem_conv{suffix}"
-            x = convolution(spec, self.style, name=name, bias=folds, **self.shared)(x)
+            x = convolution(
+                spec, self.style, bias=folds, data_format=self.data_format, **self._named(name)
+            )(x)
+            suffix = name.removeprefix("stem_conv")
             x = self._activate(x, "stem_", suffix, conv.activation, normalize=not folds)
         return self._stem_pool(x)
 
     def _stem_pool(self, x):
         pool = self.config.stem_pool
+        how = {"data_format": self.data_format}
         if pool in ("max", "blur"):
             strides = 2 if pool == "max" else 1
-            x = SymmetricMaxPool(strides, name="stem_pool", **self.shared)(x)
+            x = SymmetricMaxPool(strides, **how, **self._named("stem_pool"))(x)
         if pool == "blur":
-            x = BlurPool(2, name="stem_blur", **self.shared)(x)
+            x = BlurPool(2, **how, **self._named("stem_blur"))(x)
         return x
 
     def _activate(self, x, prefix, suffix="", activation="norm_relu", normalize=True):
         if normalize and activation != "none":
-            x = normalization(self.style, suffix, prefix=prefix, **self.shared)(x)
+            name = f"{prefix}{NORMALIZATIONS[self.style.normalization]}{suffix}"
+            dtype = self._named(name)["dtype"]
+            x = normalization(
+                self.style, suffix, self.data_format, dtype, prefix=f"{self.prefix}{prefix}"
+            )(x)
         if activation == "norm_relu":
-            x = keras.layers.ReLU(dtype=self.dtype, name=f"{prefix}relu{suffix}")(x)
+            x = keras.layers.ReLU(**self._named(f"{prefix}relu{suffix}"))(x)
         return x
 
     def residual_stages(self, x):
@@ -238,7 +287,7 @@ class _Builder:
         if self.config.activation_order == "pre":
             x = self._activate(x, "final_")
         elif self.config.activation_order == "relu_only":
-            x = keras.layers.ReLU(dtype=self.dtype, name="final_relu")(x)
+            x = keras.layers.ReLU(**self._named("final_relu"))(x)
         return x
 
     def _residual_block(self, spec: BlockSpec):
@@ -254,7 +303,7 @@ class _Builder:
             dropout=config.dropout,
             zero_init=config.zero_init_residual,
             style=self.style,
-            name=spec.name,
+            name=f"{self.prefix}{spec.name}",
             **self.shared,
         )
 
@@ -307,17 +356,18 @@ class _Builder:
         config = self.config
         parts = {"dropout": config.dropout, "style": self.style, **self.shared}
         for spec in config.block_specs():
+            name = f"{self.prefix}{spec.name}"
             if spec.transition:
                 step = spec.step
-                x = TransitionLayer(
-                    spec.out_width, step.strides, step.before, name=spec.name, **parts
-                )(x)
+                x = TransitionLayer(spec.out_width, step.strides, step.before, name=name, **parts)(
+                    x
+                )
             else:
                 x = DenseBlockLayer(
                     config.growth_rate,
                     config.bottleneck,
                     spec.step.after,
-                    name=spec.name,
+                    name=name,
                     **parts,
                 )(x)
         return self._activate(x, "final_")
@@ -329,14 +379,16 @@ class _Builder:
             x = convolution(
                 spec.conv,
                 self.style,
-                name=spec.name,
                 bias=True,
                 activation=activation,
-                **self.shared,
+                data_format=self.data_format,
+                **self._named(spec.name),
             )(x)
             if spec.reduction is not None:
-                fields = spec.reduction._asdict()
-                x = ChannelwiseReduction(**fields, name=f"{spec.name}_reduce", **self.shared)(x)
+                named = self._named(f"{spec.name}_reduce")
+                x = ChannelwiseReduction(
+                    **spec.reduction._asdict(), data_format=self.data_format, **named
+                )(x)
         return x
 
     def _head(self, x):
@@ -348,7 +400,7 @@ class _Builder:
             "avg": keras.layers.GlobalAveragePooling2D,
             "max": keras.layers.GlobalMaxPooling2D,
         }[pool]
-        x = layer(data_format=self.data_format, dtype=self.head_dtype, name=f"{pool}_pool")(x)
+        x = layer(data_format=self.data_format, **self._named_head(f"{pool}_pool"))(x)
         if not config.include_top:
             return x
         return keras.layers.Dense(
@@ -357,8 +409,7 @@ class _Builder:
             kernel_initializer="he_normal",
             kernel_regularizer=decay(self.style),
             bias_regularizer=decay(self.style, kernel=False),
-            dtype=self.head_dtype,
-            name="predictions",
+            **self._named_head("predictions"),
         )(x)
 
 
