@@ -182,6 +182,7 @@ def _keras(path: Path) -> _Opened:
     import keras
 
     from keras_resnets.export.inference import inference_function
+    from keras_resnets.models.raw_images import image_dtype
     from keras_resnets.models.saved import read_model
 
     model = read_model(path, compile=False)
@@ -192,7 +193,7 @@ def _keras(path: Path) -> _Opened:
     return _Opened(
         run=function,
         input_shape=tuple(entry.shape),
-        dtype=np.dtype(keras.backend.standardize_dtype(entry.dtype)),
+        dtype=np.dtype(image_dtype(model)),
         output_shape=tuple(end.shape),
     )
 

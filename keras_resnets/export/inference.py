@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from keras_resnets.export.tflite import convert_to_tflite, is_channels_first, is
 from keras_resnets.layers.backend import has_gpu
 from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.network import Network
+from keras_resnets.models.raw_images import image_dtype
 
 __all__ = ["RUNTIMES", "InferenceFunction", "inference_function"]
 
@@ -28,7 +30,9 @@ class InferenceFunction:
         seconds: Least seconds of a batch of what was tried, by runtime; empty if nothing was.
 
     Call arguments:
-        images: Batch in the model's input shape and type.
+        images: Batch in the model's input shape. A network that takes raw images takes them of
+            uint8, which is what was made ready and timed, or of any other type, for which a second
+            function is made at the first such call.
 
     Returns of the call:
         The backend's tensor of outputs.
@@ -102,12 +106,12 @@ def inference_function(
             f"Received: batch_size={batch_size}, model for {tuple(signature.shape)}"
         )
     if runtime != "auto":
-        return InferenceFunction(_MAKERS[runtime](model, signature), shape, runtime, {})
+        return InferenceFunction(_made(runtime, model, signature), shape, runtime, {})
     if None in signature.shape:
         runtime = "xla" if has_gpu() else "frozen"
-        return InferenceFunction(_MAKERS[runtime](model, signature), shape, runtime, {})
+        return InferenceFunction(_made(runtime, model, signature), shape, runtime, {})
     names = [name for name in _MAKERS if name != "litert" or _litert_competes(model)]
-    functions = {name: _MAKERS[name](model, signature) for name in names}
+    functions = {name: _made(name, model, signature) for name in names}
     seconds = _time(functions, np.zeros(signature.shape, signature.dtype.as_numpy_dtype))
     fastest = min(seconds, key=seconds.get)
     return InferenceFunction(functions[fastest], shape, fastest, seconds)
@@ -127,7 +131,28 @@ def _shape(model, batch_size) -> tuple:
 def _signature(model, shape):
     import tensorflow as tf
 
-    return tf.TensorSpec(shape, model.inputs[0].dtype)
+    return tf.TensorSpec(shape, image_dtype(model))
+
+
+def _made(runtime, model, signature):
+    """Return a function of images of the signature's type, and of any other if the model has one.
+
+    Raw images are uint8, and what is not uint8 is never made so: it goes to a function of floats.
+    """
+    import tensorflow as tf
+
+    make = _MAKERS[runtime]
+    function = make(model, signature)
+    other = tf.TensorSpec(signature.shape, model.inputs[0].dtype)
+    if other.dtype == signature.dtype:
+        return function
+    make_other = functools.cache(lambda: make(model, other))
+
+    def run(images):
+        images = images if tf.is_tensor(images) else np.asarray(images)
+        return function(images) if images.dtype == signature.dtype else make_other()(images)
+
+    return run
 
 
 def _graph(model, signature):
@@ -171,9 +196,9 @@ def _concrete(model, signature):
 def _tensor(images, signature):
     import tensorflow as tf
 
-    if not tf.is_tensor(images):
-        images = np.asarray(images, signature.dtype.as_numpy_dtype)
-    return tf.convert_to_tensor(images)
+    if tf.is_tensor(images):
+        return tf.cast(images, signature.dtype) if signature.dtype.is_floating else images
+    return tf.convert_to_tensor(np.asarray(images, signature.dtype.as_numpy_dtype))
 
 
 def _litert(model, signature):
@@ -181,7 +206,8 @@ def _litert(model, signature):
     from ai_edge_litert.interpreter import Interpreter
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    interpreter = Interpreter(model_content=convert_to_tflite(model), num_threads=threads)
+    content = convert_to_tflite(model, _litert_dtype(model, signature))
+    interpreter = Interpreter(model_content=content, num_threads=threads)
     (entry,) = interpreter.get_input_details()
     interpreter.resize_tensor_input(entry["index"], signature.shape)
     interpreter.allocate_tensors()
@@ -193,6 +219,12 @@ def _litert(model, signature):
         return tf.convert_to_tensor(interpreter.get_tensor(end["index"]))
 
     return run
+
+
+def _litert_dtype(model, signature):
+    # Where the model has another type than float32, its float32 twin is what runs.
+    own = isinstance(model, Network) and signature.dtype.is_floating
+    return "float32" if own else signature.dtype.name
 
 
 def _litert_competes(model) -> bool:

@@ -8,6 +8,7 @@ import keras
 
 from keras_resnets.export.verify import Verification, answers, check_images, verify
 from keras_resnets.files import replacing_folder
+from keras_resnets.models.raw_images import image_dtype
 
 __all__ = ["export_saved_model", "write_saved_model"]
 
@@ -42,19 +43,24 @@ def export_saved_model(model: keras.Model, path: str | Path, images) -> Verifica
     return Verification(**{**vars(result), "path": str(path)})
 
 
-def write_saved_model(model: keras.Model, path: str | Path) -> None:
-    """Write a SavedModel without comparing it."""
+def write_saved_model(model: keras.Model, path: str | Path, dtype: str | None = None) -> None:
+    """Write a SavedModel without comparing it.
+
+    Args:
+        model: The model.
+        path: The folder to write.
+        dtype: Type of the images it takes; by default the type that images are kept in, ``uint8``
+            for a network that takes raw ones.
+    """
     import tensorflow as tf
 
     def serve(images):
         return model(images, training=False)
 
-    spec = model.inputs[0]
+    spec = tf.TensorSpec(model.inputs[0].shape, dtype or image_dtype(model), name="image")
     archive = keras.export.ExportArchive()
     # No archive.track(model): it would write every weight twice (keras issue 23553).
-    archive.add_endpoint(
-        "serve", serve, input_signature=[tf.TensorSpec(spec.shape, spec.dtype, name="image")]
-    )
+    archive.add_endpoint("serve", serve, input_signature=[spec])
     archive.write_out(str(path), verbose=False)
 
 

@@ -52,21 +52,25 @@ def export_tflite(model: keras.Model, path: str | Path, images) -> Verification:
     return Verification(**{**vars(result), "path": str(path)})
 
 
-def convert_to_tflite(model: keras.Model) -> bytes:
+def convert_to_tflite(model: keras.Model, dtype: str | None = None) -> bytes:
     """Return a model as the bytes of a TFLite file; one under a 16-bit policy as its float32 twin.
+
+    Args:
+        model: The model.
+        dtype: Type of the images it takes; by default as for `write_saved_model`.
 
     Raises:
         InputError: The model is channels first, or under a 16-bit policy and none of ours.
     """
     refuse_channels_first(model)
-    return _convert(_float32_twin(model))
+    return _convert(_float32_twin(model), dtype)
 
 
-def _convert(model: keras.Model) -> bytes:
+def _convert(model: keras.Model, dtype: str | None = None) -> bytes:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        write_saved_model(model, folder)
+        write_saved_model(model, folder, dtype)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         return converter.convert()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnets.errors import ExportMismatchError, InputError
+from keras_resnets.models.raw_images import image_dtype
 from keras_resnets.words import count
 
 __all__ = ["Verification", "answers", "check_images", "verify"]
@@ -63,7 +64,7 @@ def check_images(model, images) -> np.ndarray:
             f"`images` must be a non-empty batch of shape {(None, *expected)}. "
             f"Received: shape {images.shape}"
         )
-    dtype = np.dtype(model.inputs[0].dtype)
+    dtype = np.dtype(image_dtype(model))
     converted = images.astype(dtype, copy=False)
     if np.issubdtype(dtype, np.integer) and not np.array_equal(converted, images):
         raise InputError(

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "dense": ["DenseBlockLayer", "TransitionLayer"],
         "drop_block": ["DropBlock"],
         "geometry": ["ConvSpec"],
+        "image_normalization": ["ImageNormalization"],
         "merges": ["DropoutMerge", "GatedMerge", "ScaledMerge"],
         "normalization": ["BatchNormalization"],
         "resampling": ["BlurPool", "ChannelwiseReduction", "SymmetricMaxPool"],

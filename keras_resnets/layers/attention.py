@@ -73,7 +73,7 @@ class SqueezeExcite(Composite):
 
     def call(self, inputs):
         x = ops.mean(inputs, axis=spatial_axes(self.data_format))
-        x = self.expand(self.reduce(x))
+        x = ops.cast(self.expand(self.reduce(x)), self.compute_dtype)
         shape = (-1, 1, 1, x.shape[-1])
         if self.data_format == "channels_first":
             shape = (-1, x.shape[-1], 1, 1)

@@ -11,6 +11,7 @@ import functools
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "fused_batch_norm",
     "has_fused_batch_norm",
     "has_gpu",
+    "is_concrete",
     "where_alive",
 ]
 
@@ -264,4 +266,21 @@ def _grouped_kernel_has_gradient(dtype: str) -> bool:
             tape.gradient(outputs, [inputs, kernel])
         except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
             return False
+    return True
+
+
+def is_concrete(x) -> bool:
+    """Return whether `x` is an array, or a tensor that has values: not one that is being traced."""
+    if isinstance(x, np.ndarray):
+        return True
+    if not ops.is_tensor(x) or keras.utils.is_keras_tensor(x):
+        return False
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return isinstance(x, tf.Tensor) and not tf.is_symbolic_tensor(x)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return not isinstance(x, jax.core.Tracer)
     return True

@@ -245,7 +245,7 @@ class ResidualBlock(Composite):
                 x = self.drop_branch(x, training=training)
             x = self._join(inputs, self._shortcut(inputs, training), x)
         if self.activation_order == "bn_after_addition":
-            x = self.normalizations[-1](x, training=training)
+            x = ops.cast(self.normalizations[-1](x, training=training), self.compute_dtype)
         if self.activation_order in ("post", "bn_after_addition"):
             x = activate(x, self.style)
         return x
@@ -257,7 +257,7 @@ class ResidualBlock(Composite):
             self.drop_branch.coin(),
             lambda: self._join(inputs, shortcut, self._branch(x, training)),
             lambda: (
-                shortcut
+                ops.cast(shortcut, self.compute_dtype)
                 if self.merge is None
                 else self._join(inputs, shortcut, ops.zeros_like(shortcut))
             ),
@@ -303,10 +303,12 @@ class ResidualBlock(Composite):
 
     def _join(self, inputs, shortcut, branch):
         if self.shortcut == "none":
-            return branch
-        if self.merge is not None:
-            return self.merge([inputs, shortcut, branch])
-        return ops.add(shortcut, branch)
+            joined = branch
+        elif self.merge is not None:
+            joined = self.merge([inputs, shortcut, branch])
+        else:
+            joined = ops.add(shortcut, branch)
+        return ops.cast(joined, self.compute_dtype)  # the parts may have other policies
 
     def compute_output_shape(self, input_shape):
         strides = 1

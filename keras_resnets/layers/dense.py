@@ -64,7 +64,7 @@ class _Dense(Composite):
             x = conv(activate(x, self.style))
             if self.dropout is not None:
                 x = self.dropout(x, training=training)
-        return x
+        return ops.cast(x, self.compute_dtype)  # the parts may have other policies
 
     def get_config(self):
         config = {

@@ -95,7 +95,7 @@ class DropoutMerge(_Merge):
 
     def call(self, inputs, training=None):
         _, shortcut, branch = inputs
-        return self.dropout(shortcut, training=training) + branch
+        return ops.cast(self.dropout(shortcut, training=training), branch.dtype) + branch
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -173,7 +173,7 @@ class GatedMerge(_Merge):
 
     def call(self, inputs):
         inputs, shortcut, branch = inputs
-        gate = ops.sigmoid(self.conv(inputs))
+        gate = ops.cast(ops.sigmoid(self.conv(inputs)), branch.dtype)
         if self.gate == "exclusive":
             branch = gate * branch
         return (1.0 - gate) * shortcut + branch

@@ -175,7 +175,9 @@ class ProjectionShortcut(_Shortcut):
         if self.reduction != "subsample":
             inputs = self._reduce(inputs)
         outputs = self.conv(inputs)
-        return outputs if self.norm is None else self.norm(outputs, training=training)
+        if self.norm is not None:
+            outputs = self.norm(outputs, training=training)
+        return ops.cast(outputs, self.compute_dtype)  # the parts may have other policies
 
     def get_config(self):
         config = {"normalize": self.normalize, "style": self.style.to_dict()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
 from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
 from keras_resnets.layers.drop_block import DropBlock
 from keras_resnets.layers.geometry import NORMALIZING_ORDERS, ConvSpec
+from keras_resnets.layers.image_normalization import ImageNormalization
 from keras_resnets.layers.merges import DropoutMerge, GatedMerge, ScaledMerge
 from keras_resnets.layers.parts import convolution, decay, normalization
 from keras_resnets.layers.resampling import (
@@ -23,9 +25,11 @@ from keras_resnets.layers.resampling import (
     standardize_data_format,
 )
 from keras_resnets.layers.stochastic_depth import StochasticDepth
+from keras_resnets.layers.style import NORMALIZATIONS
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.classifier import classifier_activation
 from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.dtypes import at_least_float32, policy_at
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
@@ -48,6 +52,7 @@ def create_model(
     data_format: str | None = None,
     dtype: str | keras.DTypePolicy | None = None,
     remat: str | None = None,
+    layer_prefix: str = "",
     **overrides,
 ) -> Network:
     """Build a network.
@@ -72,10 +77,16 @@ def create_model(
         name: Name of the model.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' default.
         dtype: Dtype policy of the layers, ``"mixed_bfloat16"`` for example; Keras' default when
-            None. The classifier computes in float32 at least.
+            None. The head, and what normalises raw images, compute in float32 at least. A
+            `keras.dtype_policies.DTypePolicyMap` has policies for single layers, by their path:
+            ``"predictions"``, ``"stage1_block1/conv1"``, or a pattern, ``"stage1_.*"``; its entry
+            for the head holds for the head.
         remat: What training computes again in the backward pass instead of keeping it, to train
             deeper networks or larger batches in the same memory: None, ``"block"`` or ``"stage"``
             (see `Network.remat`).
+        layer_prefix: What to put in front of the name of every layer, ``"left_"`` for example, so
+            that several networks can be parts of one model: Keras wants other names for all layers.
+            Surgery takes networks without one.
         **overrides: Further fields of the configuration to change, ``dropout=0.3``.
 
     Returns:
@@ -94,6 +105,7 @@ def create_model(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     _check_dtype(dtype)
+    _check_prefix(layer_prefix)
     if isinstance(name_or_config, NetworkConfig):
         config, default_name = name_or_config, name_or_config.family
     else:
@@ -110,7 +122,8 @@ def create_model(
         changes["input_shape"] = _channels_last(input_shape, data_format)
     config = config.replace(**changes) if changes else config
     file = None if weights is None else WeightsFile(weights, config)
-    model = _Builder(config, data_format, dtype).build(name or default_name, input_tensor)
+    builder = _Builder(config, data_format, dtype, layer_prefix)
+    model = builder.build(name or default_name, input_tensor)
     model.remat = remat
     if file is not None:
         file.load_into(model)
@@ -127,6 +140,15 @@ def _check_dtype(dtype):
             "`dtype` must be a dtype or a policy, 'float32' or 'mixed_bfloat16'. "
             f"Received: dtype={dtype!r}"
         ) from error
+
+
+def _check_prefix(prefix):
+    # Words that TensorFlow takes in a scope, and no "/", which separates the layers of a path.
+    if not isinstance(prefix, str) or not re.fullmatch(r"([A-Za-z0-9.][\w.-]*)?", prefix, re.ASCII):
+        raise ConfigError(
+            "`layer_prefix` must be a string of letters, digits, '_', '-' and '.', 'left_' for "
+            f"example. Received: layer_prefix={prefix!r}"
+        )
 
 
 def _shape_of(tensor, input_shape):
@@ -153,22 +175,21 @@ def _channels_last(shape, data_format):
 class _Builder:
     """Builds one network; what all its layers share is kept here."""
 
-    def __init__(self, config: NetworkConfig, data_format: str, dtype):
+    def __init__(self, config: NetworkConfig, data_format: str, dtype, prefix: str = ""):
         self.config = config
         self.style = config.style
-        self.shared = {"data_format": data_format, "dtype": dtype}
+        self.dtype = keras.dtype_policies.get(dtype)
+        self.shared = {"data_format": data_format, "dtype": self.dtype}
         self.data_format = data_format
-        self.dtype = dtype
-        # The head in float32, where all others compute with fewer bits.
-        compute = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).compute_dtype
-        self.head_dtype = "float64" if compute == "float64" else "float32"
+        self.prefix = prefix
 
     def build(self, name: str, input_tensor=None) -> Network:
         """Return the model."""
         config = self.config
         if input_tensor is None:
-            dtype = "uint8" if config.takes_raw_images else None
-            inputs = x = keras.Input(self._input_shape(), dtype=dtype, name="image")
+            inputs = x = keras.Input(
+                self._input_shape(), dtype=self._input_dtype(), name=f"{self.prefix}image"
+            )
         else:
             inputs, x = _sources(input_tensor), input_tensor
         if config.takes_raw_images:
@@ -177,7 +198,19 @@ class _Builder:
         body = _BODIES[type(config)]
         model = Network(inputs, self._head(body(self, x)), name=name)
         model._network_config = config
+        model._layer_prefix = self.prefix
+        model.dtype_policy = self.dtype
         return model
+
+    def _named(self, name: str) -> dict:
+        """Return name and dtype policy of a layer that is made of no others."""
+        name = f"{self.prefix}{name}"
+        return {"name": name, "dtype": policy_at(self.dtype, name)}
+
+    def _named_head(self, name: str) -> dict:
+        """Return the same for what computes in float32 at least."""
+        name = f"{self.prefix}{name}"
+        return {"name": name, "dtype": at_least_float32(self.dtype, name)}
 
     def _input_shape(self):
         height, width, channels = self.config.input_shape
@@ -185,46 +218,62 @@ class _Builder:
             return (channels, height, width)
         return (height, width, channels)
 
+    def _input_dtype(self):
+        raw = self.config.takes_raw_images
+        first = self._named_head("normalization") if raw else self._named(self._stem_names()[0])
+        if first["dtype"].compute_dtype == "float64":
+            return "float64"
+        # Raw images are exact in float32, whatever Keras' default is.
+        return "float32" if raw else None
+
     def _normalize(self, x):
-        # In float32 under every policy: 16 bits would round the pixels before they are centred.
-        return keras.layers.Normalization(
-            axis=-1 if self.data_format == "channels_last" else 1,
-            mean=list(self.config.input_mean),
-            variance=[std**2 for std in self.config.input_std],
-            dtype="float32",
-            name="normalization",
+        # 16 bits would round the pixels before they are centred.
+        return ImageNormalization(
+            self.config.input_mean,
+            self.config.input_std,
+            self.data_format,
+            **self._named_head("normalization"),
         )(x)
 
+    def _stem_names(self) -> list[str]:
+        count = len(self.config.stem_convolutions())
+        return [f"stem_conv{i}" for i in range(1, count + 1)] if count > 1 else ["stem_conv"]
+
     def _stem(self, x):
-        convolutions = self.config.stem_convolutions()
-        for i, conv in enumerate(convolutions, start=1):
-            suffix = str(i) if len(convolutions) > 1 else ""
+        for name, conv in zip(self._stem_names(), self.config.stem_convolutions(), strict=True):
             spec = ConvSpec(conv.kernel_size, conv.filters, conv.strides)
             folds = self.config.folded and conv.activation != "none"
-            name = f"stem_conv{suffix}"
-            x = convolution(spec, self.style, name=name, bias=folds, **self.shared)(x)
+            x = convolution(
+                spec, self.style, bias=folds, data_format=self.data_format, **self._named(name)
+            )(x)
+            suffix = name.removeprefix("stem_conv")
             x = self._activate(x, "stem_", suffix, conv.activation, normalize=not folds)
         return self._stem_pool(x)
 
     def _stem_pool(self, x):
         pool = self.config.stem_pool
+        how = {"data_format": self.data_format}
         if pool in ("max", "blur"):
             strides = 2 if pool == "max" else 1
-            x = SymmetricMaxPool(strides, name="stem_pool", **self.shared)(x)
+            x = SymmetricMaxPool(strides, **how, **self._named("stem_pool"))(x)
         if pool == "blur":
-            x = BlurPool(2, name="stem_blur", **self.shared)(x)
+            x = BlurPool(2, **how, **self._named("stem_blur"))(x)
         return x
 
     def _activate(self, x, prefix, suffix="", activation="norm_relu", normalize=True):
         if normalize and activation != "none":
-            x = normalization(self.style, suffix, prefix=prefix, **self.shared)(x)
+            name = f"{prefix}{NORMALIZATIONS[self.style.normalization]}{suffix}"
+            dtype = self._named(name)["dtype"]
+            x = normalization(
+                self.style, suffix, self.data_format, dtype, prefix=f"{self.prefix}{prefix}"
+            )(x)
         if activation == "norm_relu":
             x = self._nonlinearity(prefix, suffix)(x)
         return x
 
     def _nonlinearity(self, prefix, suffix=""):
         name = self.config.activation
-        shared = {"dtype": self.dtype, "name": f"{prefix}{name}{suffix}"}
+        shared = self._named(f"{prefix}{name}{suffix}")
         if name == "relu":
             return keras.layers.ReLU(**shared)
         return keras.layers.Activation(name, **shared)
@@ -253,7 +302,7 @@ class _Builder:
             drop_block=self._drop_block(spec),
             zero_init=config.zero_init_residual,
             style=self.style,
-            name=spec.name,
+            name=f"{self.prefix}{spec.name}",
             **self.shared,
         )
 
@@ -312,17 +361,18 @@ class _Builder:
         config = self.config
         parts = {"dropout": config.dropout, "style": self.style, **self.shared}
         for spec in config.block_specs():
+            name = f"{self.prefix}{spec.name}"
             if spec.transition:
                 step = spec.step
-                x = TransitionLayer(
-                    spec.out_width, step.strides, step.before, name=spec.name, **parts
-                )(x)
+                x = TransitionLayer(spec.out_width, step.strides, step.before, name=name, **parts)(
+                    x
+                )
             else:
                 x = DenseBlockLayer(
                     config.growth_rate,
                     config.bottleneck,
                     spec.step.after,
-                    name=spec.name,
+                    name=name,
                     **parts,
                 )(x)
         return self._activate(x, "final_")
@@ -334,14 +384,16 @@ class _Builder:
             x = convolution(
                 spec.conv,
                 self.style,
-                name=spec.name,
                 bias=True,
                 activation=activation,
-                **self.shared,
+                data_format=self.data_format,
+                **self._named(spec.name),
             )(x)
             if spec.reduction is not None:
-                fields = spec.reduction._asdict()
-                x = ChannelwiseReduction(**fields, name=f"{spec.name}_reduce", **self.shared)(x)
+                named = self._named(f"{spec.name}_reduce")
+                x = ChannelwiseReduction(
+                    **spec.reduction._asdict(), data_format=self.data_format, **named
+                )(x)
         return x
 
     def _head(self, x):
@@ -352,17 +404,15 @@ class _Builder:
         if not config.include_top:
             return x
         if config.head_dropout:
-            x = keras.layers.Dropout(
-                config.head_dropout, dtype=self.head_dtype, name="head_dropout"
-            )(x)
+            x = keras.layers.Dropout(config.head_dropout, **self._named_head("head_dropout"))(x)
+        named = self._named_head("predictions")
         return keras.layers.Dense(
             config.classes,
-            activation=classifier_activation(config, self.head_dtype),
+            activation=classifier_activation(config, named["dtype"].compute_dtype),
             kernel_initializer="he_normal",
             kernel_regularizer=decay(self.style),
             bias_regularizer=decay(self.style, kernel=False),
-            dtype=self.head_dtype,
-            name="predictions",
+            **named,
         )(x)
 
     def _global_pool(self, x, kind: str):
@@ -371,14 +421,14 @@ class _Builder:
             "max": keras.layers.GlobalMaxPooling2D,
         }
         pooled = [
-            layer(data_format=self.data_format, dtype=self.head_dtype, name=f"{name}_pool")(x)
+            layer(data_format=self.data_format, **self._named_head(f"{name}_pool"))(x)
             for name, layer in kinds.items()
             if name in kind
         ]
         if len(pooled) == 1:
             return pooled[0]
         join = keras.layers.Concatenate if kind == "catavgmax" else keras.layers.Average
-        return join(dtype=self.head_dtype, name=f"{kind}_pool")(pooled)
+        return join(**self._named_head(f"{kind}_pool"))(pooled)
 
 
 _BODIES = {

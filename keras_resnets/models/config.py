@@ -102,7 +102,8 @@ class NetworkConfig:
         input_shape: ``(height, width, channels)`` of one image; height and width may be None.
             Always channels last, whatever the data format of the built model.
         input_mean: Mean of each channel of raw images, on the scale of the images (0 to 255), or
-            None. When it is given the model takes raw ``uint8`` images and normalises them itself.
+            None. When it is given the model takes raw images, of uint8 or of floats, and normalises
+            them itself.
         input_std: Standard deviation of each channel; given if and only if `input_mean` is.
         include_top: Whether the network ends in a classifier.
         classes: Number of classes.
@@ -303,7 +304,7 @@ class NetworkConfig:
 
     @property
     def takes_raw_images(self) -> bool:
-        """Whether the model takes raw uint8 images and normalises them itself."""
+        """Whether the model takes raw images and normalises them itself."""
         return self.input_mean is not None
 
     @property

@@ -5,7 +5,7 @@ from functools import partial
 
 import keras
 
-from keras_resnets.errors import ConfigError
+from keras_resnets.errors import ConfigError, InputError
 
 # They register what a saved model is made of.
 from keras_resnets.layers import (  # noqa: F401
@@ -14,14 +14,17 @@ from keras_resnets.layers import (  # noqa: F401
     convolution,
     dense,
     drop_block,
+    image_normalization,
     merges,
     normalization,
     resampling,
     shortcuts,
     stochastic_depth,
 )
+from keras_resnets.layers.convolution import SymmetricConv2D
 from keras_resnets.layers.parts import Composite
 from keras_resnets.models.config import NetworkConfig, config_from_dict
+from keras_resnets.models.raw_images import looked_at, modernized, warn_if_scaled
 from keras_resnets.models.rematerialization import REMATERIALIZATIONS, rematerialized
 
 __all__ = ["Network"]
@@ -46,6 +49,8 @@ class Network(keras.Model):
 
     _network_config: NetworkConfig | None = None
     _remat: str | None = None
+    _layer_prefix: str = ""
+    _warned_of_scaled: bool = False
 
     @property
     def config(self) -> NetworkConfig:
@@ -59,6 +64,16 @@ class Network(keras.Model):
                 f"model {self.name!r} was not built from a configuration: use create_model"
             )
         return self._network_config
+
+    @property
+    def takes_raw_images(self) -> bool:
+        """Whether the model was built to take raw images and normalises them itself."""
+        return self._network_config is not None and self._network_config.takes_raw_images
+
+    @property
+    def layer_prefix(self) -> str:
+        """What is in front of the name of every layer; nothing by default."""
+        return self._layer_prefix
 
     @property
     def remat(self) -> str | None:
@@ -92,12 +107,45 @@ class Network(keras.Model):
         """Layers of the blocks by the name of their stage."""
         stages = {}
         for layer in self.layers:
-            stage, _, block = layer.name.partition("_block")
+            stage, _, block = self._own_name(layer).partition("_block")
             if block and isinstance(layer, Composite):
                 stages.setdefault(stage, []).append(layer)
         return stages
 
+    def _own_name(self, layer) -> str:
+        """Return a layer's name without the prefix."""
+        return layer.name.removeprefix(self._layer_prefix)
+
+    def fit(self, x=None, *args, **kwargs):
+        return super().fit(self._looked_at(x), *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        return super().evaluate(self._looked_at(x), *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        return super().predict(self._looked_at(x), *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        return super().train_on_batch(self._looked_at(x), *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        return super().test_on_batch(self._looked_at(x), *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(self._looked_at(x))
+
+    def _looked_at(self, data):
+        """Return data whose first batch is looked at: images of floats may be scaled already."""
+        if data is None or self._warned_of_scaled or not self.takes_raw_images:
+            return data
+        return looked_at(data, self._warn_if_scaled)
+
+    def _warn_if_scaled(self, images):
+        if self.takes_raw_images and not self._warned_of_scaled:
+            self._warned_of_scaled = warn_if_scaled(images, self.name)
+
     def call(self, inputs, training=None, mask=None, **kwargs):
+        self._warn_if_scaled(inputs)
         if self._remat is None or not training:
             return super().call(inputs, training=training, mask=mask, **kwargs)
         stages = self._stage_blocks().values()
@@ -132,11 +180,26 @@ class Network(keras.Model):
         """
         outputs = {}
         for layer in self.layers:
-            stage, _, block = layer.name.partition("_block")
-            if block or layer.name.startswith("final_"):
+            name = self._own_name(layer)
+            stage, _, block = name.partition("_block")
+            if block or name.startswith("final_"):
                 stage = stage if block else next(reversed(outputs))
                 outputs[stage] = layer.output
         return outputs
+
+    def save(self, filepath, *args, **kwargs):
+        older = str(filepath).endswith((".h5", ".hdf5"))
+        if older and any(weight.dtype == "bfloat16" for weight in self.weights):
+            raise InputError(
+                "a network with weights in bfloat16 cannot be read again from the older .h5 "
+                f"format: save it as .keras. Received: filepath={str(filepath)!r}"
+            )
+        return super().save(filepath, *args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        # Keras exports to ONNX what was called once, whether it knows the graph or not.
+        self._called = True
+        return super().export(*args, **kwargs)
 
     def get_config(self):
         config = super().get_config()
@@ -144,15 +207,34 @@ class Network(keras.Model):
             config["network"] = self._network_config.to_dict()
         if self._remat is not None:
             config["remat"] = self._remat
+        if self._layer_prefix:
+            config["layer_prefix"] = self._layer_prefix
+        config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
+        config = modernized(dict(config))
         network = config.pop("network", None)
         remat = config.pop("remat", None)
+        prefix = config.pop("layer_prefix", "")
+        dtype = config.pop("dtype", None)
         model = super().from_config(config, custom_objects=custom_objects)
         if network is not None:
             model._network_config = config_from_dict(network)
+        model._layer_prefix = prefix
+        model.dtype_policy = dtype or _policy_of_the_stem(model)
         model.remat = remat
         return model
+
+
+def _policy_of_the_stem(model):
+    """Return the policy of a model whose configuration, of an earlier version, has none."""
+    convolutions = (x for x in model.layers if isinstance(x, SymmetricConv2D))
+    return next((x.dtype_policy for x in convolutions), model.dtype_policy)
+
+
+# Files of Keras' older format, ``.h5``, name a model's class without its package, and Keras seeks
+# such a name among the user's classes and then here. Registering the bare name with Keras would
+# hide a class of the user's that has it.
+vars(keras.src.layers).setdefault("Network", Network)

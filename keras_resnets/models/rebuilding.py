@@ -36,7 +36,11 @@ def in_likeness(model: Network, config: NetworkConfig, name: str | None = None) 
     """
     first = next(x for x in model.layers if isinstance(x, SymmetricConv2D))
     new = create_model(
-        config, name=name or model.name, data_format=first.data_format, dtype=first.dtype_policy
+        config,
+        name=name or model.name,
+        data_format=first.data_format,
+        dtype=model.dtype_policy,
+        layer_prefix=model.layer_prefix,
     )
     _copy_trainability(model, new)
     if model.remat is not None and new._stage_blocks():
@@ -104,10 +108,10 @@ def reset_classifier(
     _check_body(model, new)
     theirs = {weight.path: weight for weight in model.weights}
     for weight in new.weights:
-        if not weight.path.startswith("predictions/"):
+        if not weight.path.startswith(f"{model.layer_prefix}predictions/"):
             weight.assign(theirs[weight.path])
     if config.include_top:
-        new.get_layer("predictions").trainable = True
+        new.get_layer(f"{model.layer_prefix}predictions").trainable = True
     return new
 
 
@@ -138,7 +142,8 @@ def _check_body(model, new):
         return {
             layer.name: [(weight.path, tuple(weight.shape)) for weight in layer.weights]
             for layer in network.layers
-            if not isinstance(layer, keras.layers.InputLayer) and layer.name not in _HEAD_LAYERS
+            if not isinstance(layer, keras.layers.InputLayer)
+            and layer.name.removeprefix(network.layer_prefix) not in _HEAD_LAYERS
         }
 
     ours, theirs = body(new), body(model)

@@ -103,9 +103,10 @@ def _set_trainable(layer, trainable: bool) -> None:
 
 
 def _last_layer(model, through) -> int:
-    names = [layer.name for layer in model.layers]
+    names = [layer.name.removeprefix(model.layer_prefix) for layer in model.layers]
     if through is None:
         return len(names) - 1
+    through = str(through).removeprefix(model.layer_prefix)
     if through in names:
         return names.index(through)
     own = [i for i, name in enumerate(names) if name.startswith(f"{through}_")]

@@ -96,12 +96,14 @@ class WeightsFile:
         """Read the layout in which each weight lies under the name of its layer and its own."""
         with h5py.File(self.path, "r") as file:
             group = file if "layer_names" in file.attrs else _inside(file, "model_weights")
+            text = file.attrs.get("model_config")
+            prefix = model.layer_prefix if text is None else _layer_prefix(json.loads(_text(text)))
             values = {}
             for layer in group.attrs["layer_names"]:
                 own = _inside(group, _text(layer))
                 for name in own.attrs["weight_names"]:
-                    values[_text(name)] = _inside(own, _text(name))
-            wanted = {weight.path: weight for weight in model.weights}
+                    values[_text(name).removeprefix(prefix)] = _inside(own, _text(name))
+            wanted = {w.path.removeprefix(model.layer_prefix): w for w in model.weights}
             spare = {
                 name
                 for name in values
@@ -219,6 +221,10 @@ def _network(path: Path, saved) -> NetworkConfig | None:
         return config_from_dict(network)
     except ConfigError as error:
         raise _unreadable(path, f"its configuration is damaged: {error}") from error
+
+
+def _layer_prefix(saved) -> str:
+    return saved["config"].get("layer_prefix", "")
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:

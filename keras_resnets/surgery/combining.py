@@ -12,6 +12,7 @@ from keras_resnets.models.checks import check_choice
 from keras_resnets.models.classifier import classifier_activation
 from keras_resnets.models.heads import output_kind
 from keras_resnets.models.network import Network
+from keras_resnets.models.raw_images import image_dtype
 from keras_resnets.models.saved import read_model
 from keras_resnets.surgery.networks import array_of, check_network, rebuilt, weights_of
 
@@ -100,12 +101,16 @@ def _check_member(model, number, first, other):
                 f"with {what}={value!r}"
             )
     for what in ("shape", "dtype"):
-        value, expected = (getattr(m.inputs[0], what) for m in (model, other))
+        value, expected = (_images_of(m)[what] for m in (model, other))
         if value != expected:
             raise InputError(
                 f"`models` must take the same images, of {what} {expected}. "
                 f"Received: model {number} that takes {what} {value}"
             )
+
+
+def _images_of(model):
+    return {"shape": model.inputs[0].shape, "dtype": image_dtype(model)}
 
 
 def average_checkpoints(paths: Sequence[str | Path]) -> Network:

@@ -39,12 +39,18 @@ def check_network(model, *families: type[NetworkConfig], why: str = "") -> Netwo
         why: What the message says of other families.
 
     Raises:
-        InputError: The model is none of ours, or of another family.
+        InputError: The model is none of ours, of another family, or its layers have a prefix.
     """
     if not isinstance(model, Network) or model._network_config is None:
         raise InputError(
             "`model` must be a network with a configuration, from `create_model` or a file of one. "
             f"Received: a {type(model).__name__}"
+        )
+    if model.layer_prefix:
+        raise InputError(
+            "`model` must be a network without a `layer_prefix`: give its weights to "
+            "create_model(model.config), saved by `save_weights`. "
+            f"Received: model {model.name!r} with layer_prefix={model.layer_prefix!r}"
         )
     if families and not isinstance(model.config, families):
         raise InputError(

@@ -59,9 +59,9 @@ def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfi
 
 def copy_weights(model: Network, start: Network) -> None:
     """Give a network another's weights; the head keeps its own where the classes are others."""
-    theirs = {variable.path: variable for variable in start.weights}
+    theirs = {v.path.removeprefix(start.layer_prefix): v for v in start.weights}
     for variable in model.weights:
-        there = theirs.get(variable.path)
+        there = theirs.get(variable.path.removeprefix(model.layer_prefix))
         if there is not None and tuple(there.shape) == tuple(variable.shape):
             variable.assign(there)
 
@@ -97,10 +97,10 @@ def rate_multipliers(model: Network, decay: float) -> dict[str, float]:
     """
     if decay == 1:
         return {}
-    rates = {}
+    rates, prefix = {}, model.layer_prefix
     for depth, name in enumerate(parts(model)):
         if name != "head":
-            rates[f"{name}_"] = decay**depth
+            rates[f"{prefix}{name}_"] = decay**depth
         if name.startswith("stage"):  # a dense stage ends with its transition
-            rates[f"transition{name.removeprefix('stage')}/"] = decay**depth
+            rates[f"{prefix}transition{name.removeprefix('stage')}/"] = decay**depth
     return rates

@@ -1,0 +1,95 @@
+"""Keras' own exports: one image in, the network's answers out, and `evaluate` reads them."""
+
+import keras
+import numpy as np
+import pytest
+from small_networks import FAMILIES, small_config
+
+import keras_resnets as kr
+from keras_resnets import inference_function
+from keras_resnets.evaluation import open_model, run_evaluate
+
+pytestmark = pytest.mark.tensorflow
+
+RAW = {"input_mean": (120.0, 110, 100), "input_std": (60.0, 50, 40)}
+FORMATS = {"onnx": "model.onnx", "litert": "model.tflite", "tf_saved_model": "saved_model"}
+KINDS = (
+    "resnet20_cifar",
+    "preact_resnet50",
+    "stochastic_depth_resnet110_cifar",
+    "resnext50_32x4d",
+    "se_resnet50",
+    "resnet50_blur",
+    "resnetv2_50x1_bit",
+    "resnet_rs200",
+    "densenet121",
+)
+"""A family for each kind of layer."""
+
+assert set(KINDS) <= set(FAMILIES)
+
+
+def exported(model, form, folder):
+    if form == "onnx":
+        pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+        pytest.importorskip("tf2onnx", reason="the extra onnx is not installed")
+    path = folder / FORMATS[form]
+    model.export(str(path), format=form, verbose=False)
+    return path
+
+
+def stirred(model):
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if "seed_generator" not in weight.path:
+            factor = rng.uniform(0.8, 1.2, weight.shape)
+            weight.assign(np.asarray(weight) * factor + rng.uniform(0, 0.05, weight.shape))
+    return model
+
+
+def check_export(model, form, folder, scale=1.0):
+    path = exported(model, form, folder)
+    shape = (3, *model.input_shape[1:])
+    images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") * scale
+    runnable = open_model(path)  # refuses what has more than one input or output
+    assert runnable.dtype == "float32"
+    np.testing.assert_allclose(runnable(images), np.asarray(model(images)), atol=1e-5)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_digits_network_in_each_format_is_evaluated(form, tiny_config, tmp_path):
+    # Read from a file: Keras exports to ONNX what was called once, or says that it was never.
+    own = tmp_path / "model.keras"
+    stirred(kr.create_model(tiny_config)).save(own)
+    model = keras.saving.load_model(own)
+    path = check_export(model, form, tmp_path)
+    data = {"name": "keras_resnets_digits"}
+    found, expected = (run_evaluate(place, data, limit=100, verbose=0) for place in (path, own))
+    assert found["top1"] == expected["top1"]
+    assert found["nll"] == pytest.approx(expected["nll"], rel=1e-4)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("raw", [RAW, {}], ids=["raw", "normalised"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_network_in_each_format(name, form, raw, tmp_path):
+    model = stirred(kr.create_model(small_config(name, **raw)))
+    check_export(model, form, tmp_path, scale=1.0 if raw else 1 / 255)
+
+
+@pytest.mark.parametrize(
+    "runtime", ["graph", "frozen", pytest.param("litert", marks=pytest.mark.large)]
+)
+def test_inference_functions_take_bytes_and_floats(runtime, tiny_config):
+    model = stirred(kr.create_model(tiny_config))
+    function = inference_function(model, batch_size=4, runtime=runtime)
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1))
+    expected = np.asarray(model(images))
+    for dtype in ("uint8", "uint16", "int64", "float32", "float64"):
+        np.testing.assert_allclose(np.asarray(function(images.astype(dtype))), expected, atol=1e-5)
+    bright = images + 200.5
+    np.testing.assert_allclose(np.asarray(function(bright)), np.asarray(model(bright)), atol=1e-5)
+    tensor = keras.ops.convert_to_tensor(bright, "float64")
+    np.testing.assert_allclose(np.asarray(function(tensor)), np.asarray(model(bright)), atol=1e-5)
