@@ -23,8 +23,11 @@ _MODELS = [
     "create_model",
     "feature_pyramid",
     "freeze",
+    "get_layer",
     "list_models",
     "model_config",
+    "unfreeze",
+    "walk_layers",
     "weight_decay_mask",
     *_CONSTRUCTORS,
 ]
@@ -49,6 +52,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=[
         "analysis",
+        "applications",
         "data",
         "errors",
         "evaluation",
