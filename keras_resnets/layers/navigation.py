@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -36,14 +36,16 @@ def walk_layers(model: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer
     return list(_walk(model, "", {id(model)}))
 
 
-def get_layer(model: keras.layers.Layer, path: str, hint: str = "") -> keras.layers.Layer:
+def get_layer(
+    model: keras.layers.Layer, path: str, hint: Callable[[], str] = str
+) -> keras.layers.Layer:
     """Return the layer at a path.
 
     Args:
         model: Any Keras model or block.
         path: Names from the outside in, ``"stage2_block3/bn2"``; of a nested network with the
             network's name in front, ``"resnet50/stage2_block3/bn2"``.
-        hint: What the error says in the place of the nearest paths.
+        hint: Returns what the error says in the place of the nearest paths, if it is not empty.
 
     Raises:
         InputError: There is no such layer; the message names the nearest paths.
@@ -59,7 +61,7 @@ def get_layer(model: keras.layers.Layer, path: str, hint: str = "") -> keras.lay
         layer = next((inner for inner in inner_layers(layer) if inner.name == name), None)
         if layer is None:
             raise InputError(
-                f"no layer of {model.name!r} is named {path!r}{hint or near_paths(model, path)}"
+                f"no layer of {model.name!r} is named {path!r}{hint() or near_paths(model, path)}"
             )
     return layer
 

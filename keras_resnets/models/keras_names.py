@@ -90,19 +90,29 @@ def keras_layer_paths(name: str) -> dict[str, str]:
     return paths | _HEAD
 
 
-def nearest_path(name: str) -> str | None:
-    """Return the path here of a layer's name in any network of keras.applications, else None.
+def nearest_path(name: str, kind: str = "v1") -> str | None:
+    """Return the path here of a layer's name in keras.applications' networks, None if it is not.
+
+    Args:
+        name: The name.
+        kind: Which network it is meant for: ``"v1"``, ``"v2"`` (pre-activation) or ``"dense"``.
 
     Example:
         >>> nearest_path("conv5_block3_out")
         'stage4_block3'
     """
-    match = re.fullmatch(r"conv([2-5])_block([0-9]+)_(\w+)", str(name))
-    if match:
-        stage, block, part = int(match[1]) - 1, match[2], match[3]
-        inside = (_V1 | {"preact_bn": "bn1", "concat": ""}).get(part)
-        return None if inside is None else _join(f"stage{stage}_block{block}", inside)
-    return (_STEM | _HEAD | {"post_bn": "final_bn", "post_relu": "final_relu"}).get(str(name))
+    stage = re.fullmatch(r"(conv|pool)([2-5])_(?:block([0-9]+)_)?(\w+)", str(name))
+    if stage is None:
+        final = {"post_bn": "final_bn", "post_relu": "final_relu"}
+        final |= {"bn": "final_bn", "relu": "final_relu"} if kind == "dense" else {}
+        return (_STEM | _HEAD | final).get(str(name))
+    where, number, block, part = stage.groups()
+    if where == "pool":
+        inside, place = _TRANSITION.get(part), f"transition{int(number) - 1}"
+    else:
+        inside = {"v1": _V1, "v2": _V2, "dense": _DENSE}[kind].get(part)
+        place = f"stage{int(number) - 1}_block{block}"
+    return None if inside is None else _join(place, inside)
 
 
 def _v1_paths(blocks):

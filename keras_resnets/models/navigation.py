@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 
 from keras_resnets.layers import navigation
+from keras_resnets.layers.blocks import ResidualBlock
+from keras_resnets.layers.dense import DenseBlockLayer
 from keras_resnets.layers.navigation import walk_layers
 from keras_resnets.models.keras_names import nearest_path
 
@@ -27,11 +29,23 @@ def get_layer(model: keras.Model, path: str) -> keras.layers.Layer:
         >>> get_layer(create_model("resnet20_cifar"), "stage2_block1/conv1").strides
         (2, 2)
     """
-    hint = ""
-    here = nearest_path(path)
-    if here is not None:
-        paths = [known for known, _ in walk_layers(model)]
-        found = [known for known in paths if known == here or known.endswith(f"/{here}")]
-        if found:
-            hint = f"; keras.applications' {path} is {found[0]} here"
-    return navigation.get_layer(model, path, hint)
+    return navigation.get_layer(model, path, lambda: _translated(model, path))
+
+
+def _translated(model, path) -> str:
+    """Return where a layer of keras.applications' name is, or nothing."""
+    here = nearest_path(path, _kind(model))
+    for known, _ in walk_layers(model) if here is not None else ():
+        if known == here or known.endswith(f"/{here}"):
+            return f"; keras.applications' {path} is {known} here"
+    return ""
+
+
+def _kind(model) -> str:
+    """Return which of Keras' networks a model's blocks are like."""
+    for _, layer in walk_layers(model):
+        if isinstance(layer, DenseBlockLayer):
+            return "dense"
+        if isinstance(layer, ResidualBlock):
+            return "v2" if layer.activation_order == "pre" else "v1"
+    return "v1"
