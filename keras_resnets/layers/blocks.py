@@ -49,8 +49,8 @@ class ResidualBlock(Composite):
     - ``"pre"``: N R conv N R conv + (e, "full pre-activation")
 
     What varies besides is given as layers: the shortcut, an attention, a stochastic depth, a merge.
-    They may be built already; each belongs to one block (a file keeps the weights of a part that two
-    blocks share for one of them, and does not load).
+    They may be built already; each belongs to one block (the file of a model whose blocks share a
+    part does not load).
 
     Args:
         convolutions: The branch, a sequence of `ConvSpec` (or of their fields).
