@@ -11,7 +11,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "from-keras-applications.md"
-SMALL = {"blocks": (1, 1, 1, 3), "widths": (4, 4, 8, 8), "stem_width": 4}
+SMALL = {"blocks": (1, 1, 1, 3), "widths": (4, 4, 8, 8), "stem_width": 4, "weight_decay": 0.0}
 """The networks of the page with fewer blocks and channels; the names that it uses are there."""
 
 
