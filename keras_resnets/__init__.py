@@ -23,9 +23,12 @@ _MODELS = [
     "create_model",
     "feature_pyramid",
     "freeze",
+    "get_layer",
     "list_models",
     "model_config",
     "reset_classifier",
+    "unfreeze",
+    "walk_layers",
     "weight_decay_mask",
     *_CONSTRUCTORS,
 ]
@@ -50,6 +53,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=[
         "analysis",
+        "applications",
         "data",
         "errors",
         "evaluation",

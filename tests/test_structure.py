@@ -13,6 +13,7 @@ ROOT = Path(keras_resnets.__file__).parents[1]
 LAYERS = (
     "layers",
     "models",
+    "applications",
     "data",
     "training",
     "surgery",

@@ -38,11 +38,13 @@ def list_(pattern, sort, form, as_json, output):
     """
     from keras_resnets.analysis.description import catalog_rows
     from keras_resnets.files import csv_text
-    from keras_resnets.models.catalog import list_models
+    from keras_resnets.models.catalog import canonical_name, list_models
 
     if as_json and form not in (None, "json"):
         raise InputError(f"`--json` and `--format {form}` contradict each other: give one of them")
     names = list_models(pattern)
+    if not names and not set(pattern) & set("*?["):
+        names = [canonical_name(pattern)]  # says what the name may have meant
     if not names:
         raise InputError(f"no model fits {pattern!r}{nearest(pattern.strip('*'), list_models())}")
     rows = catalog_rows(names, sort)
@@ -80,9 +82,10 @@ def describe(name, input_shape, classes, as_json, picture):
     Beside the numbers of its paper, where there are any.
     """
     from keras_resnets.analysis.description import part_rows, published_lines, sketch, summarize
-    from keras_resnets.models.catalog import model_config
+    from keras_resnets.models.catalog import canonical_name, model_config
     from keras_resnets.models.cost import complexity
 
+    name = canonical_name(name)
     given = {"input_shape": input_shape, "classes": classes}
     config = model_config(name, **{k: v for k, v in given.items() if v is not None})
     if picture is not None:

@@ -96,8 +96,10 @@ def train(model, run_dir, profile, tensorboard, dry_run, verbose, **options):
 
     Interrupted, the same command resumes where it was.
     """
+    from keras_resnets.models.catalog import canonical_name
     from keras_resnets.training.checks import check_training
 
+    model = canonical_name(model)
     data = take_data_settings(options)
     settings = _settings(**options)
     run_dir = run_dir or f"runs/train-{slug(model)}-{slug(data.dataset)}-seed{settings.seed}"

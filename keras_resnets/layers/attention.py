@@ -51,12 +51,14 @@ class SqueezeExcite(Composite):
         self.data_format = standardize_data_format(data_format)
 
     def build(self, input_shape):
+        if self.built:
+            return
         channels = input_shape[channel_axis(self.data_format)]
         squeezed = squeezed_width(channels, self.ratio)
         self.reduce = self._dense(squeezed, "relu", "he_normal", "reduce")
         self.expand = self._dense(channels, "sigmoid", "glorot_normal", "expand")
-        self.reduce.build((None, channels))
-        self.expand.build((None, squeezed))
+        self._build_inside(self.reduce, (None, channels))
+        self._build_inside(self.expand, (None, squeezed))
         self._restore_trainability()
         self.built = True
 

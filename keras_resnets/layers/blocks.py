@@ -50,6 +50,8 @@ class ResidualBlock(Composite):
     - ``"pre"``: N R conv N R conv + (e, "full pre-activation")
 
     What varies besides is given as layers: the shortcut, an attention, a stochastic depth, a merge.
+    They may be built already; each belongs to one block (the file of a model whose blocks share a
+    part does not load).
 
     Args:
         convolutions: The branch, a sequence of `ConvSpec` (or of their fields).
@@ -196,6 +198,25 @@ class ResidualBlock(Composite):
             return i < len(self.specs) - 1
         return self.activation_order != "pre"
 
+    @property
+    def layers(self):
+        """The layers directly inside, in the order in which they compute."""
+        row, last = [], []
+        for i, (conv, norm) in enumerate(zip(self.convolutions, self.normalizations, strict=True)):
+            dropout = self.dropout if i == 1 else None
+            if self._normalizes_behind(i):
+                row += [dropout, conv, norm]
+            elif self.activation_order == "pre":
+                row += [norm, dropout, conv]
+            else:
+                row += [dropout, conv]
+                last = [norm]
+        given = [self.attention, self.drop_branch, self.shortcut, self.merge]
+        known = [layer for layer in [*row, *given, *last] if isinstance(layer, keras.layers.Layer)]
+        # What a subclass adds.
+        others = [layer for layer in super().layers if not any(layer is k for k in known)]
+        return [*known, *others]
+
     def build(self, input_shape):
         input_shape = shape = tuple(input_shape)
         for spec, conv, norm in zip(
@@ -203,19 +224,16 @@ class ResidualBlock(Composite):
         ):
             blurred = reduced_shape(shape, spec.blur, self.data_format)
             behind = conv.compute_output_shape(blurred)
-            conv.build(blurred)
-            if norm is not None:
-                norm.build(shape if self.activation_order == "pre" else behind)
+            self._build_inside(conv, blurred)
+            self._build_inside(norm, shape if self.activation_order == "pre" else behind)
             shape = behind
         for layer in (self.dropout, self.drop_block, self.attention, self.drop_branch):
-            if layer is not None:
-                layer.build(shape)
+            self._build_inside(layer, shape)
         if not isinstance(self.shortcut, str):
-            self.shortcut.build(input_shape)
+            self._build_inside(self.shortcut, input_shape)
         if self.shortcut != "none":
             self._check_addition(self._shortcut_shape(input_shape), shape)
-        if self.merge is not None:
-            self.merge.build([input_shape, shape, shape])
+        self._build_inside(self.merge, [input_shape, shape, shape])
         self.built = True
 
     def _shortcut_shape(self, input_shape):

@@ -47,15 +47,21 @@ class _Dense(Composite):
             else None
         )
 
+    @property
+    def layers(self):
+        """The layers directly inside, in the order in which they compute."""
+        row = zip(self.normalizations, self.convolutions, strict=True)
+        layers = [layer for pair in row for layer in pair if layer is not None]
+        # The dropout follows each convolution.
+        return [*layers, self.dropout] if self.dropout is not None else layers
+
     def build(self, input_shape):
         shape = tuple(input_shape)
         for norm, conv in zip(self.normalizations, self.convolutions, strict=True):
-            if norm is not None:
-                norm.build(shape)
-            conv.build(shape)
+            self._build_inside(norm, shape)
+            self._build_inside(conv, shape)
             shape = conv.compute_output_shape(shape)
-        if self.dropout is not None:
-            self.dropout.build(shape)
+        self._build_inside(self.dropout, shape)
         self.built = True
 
     def _row(self, x, training):

@@ -14,7 +14,19 @@ GATES = ("exclusive", "shortcut_only")
 
 
 class _Merge(Composite):
-    """What the merges share: called on ``[inputs, shortcut, branch]``, shaped like the branch."""
+    """What the merges share: called on ``[inputs, shortcut, branch]``, shaped like the branch.
+
+    Masks join as those of Keras' merging layers do; the block's input is no part of the sum.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        if mask is None or any(m is None for m in mask[1:]):
+            return None
+        return ops.logical_or(*mask[1:])
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[2])
@@ -90,7 +102,7 @@ class DropoutMerge(_Merge):
         self._restore_trainability()
 
     def build(self, input_shape):
-        self.dropout.build(input_shape[1])
+        self._build_inside(self.dropout, input_shape[1])
         self.built = True
 
     def call(self, inputs, training=None):
@@ -168,7 +180,7 @@ class GatedMerge(_Merge):
         self._restore_trainability()
 
     def build(self, input_shape):
-        self.conv.build(tuple(input_shape[0]))
+        self._build_inside(self.conv, tuple(input_shape[0]))
         self.built = True
 
     def call(self, inputs):

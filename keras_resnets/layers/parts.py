@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_resnets.layers.convolution import SymmetricConv2D, he_normal
 from keras_resnets.layers.geometry import ConvSpec
+from keras_resnets.layers.navigation import get_layer, walk_layers
 from keras_resnets.layers.normalization import BatchNormalization
 from keras_resnets.layers.resampling import channel_axis
 from keras_resnets.layers.style import NORMALIZATIONS, Style
@@ -70,34 +71,69 @@ def normalization(style: Style, suffix, data_format, dtype, zero=False, prefix="
 
 
 class Composite(keras.layers.Layer):
-    """A layer made of layers, whose trainability, whole or in part, survives saving.
+    """A layer made of layers, which can be reached by name.
 
-    Keras saves the ``trainable`` of the outer layer alone and does not hand it down when it makes
-    the layer again: a frozen block would come back with batch normalisation that still updates its
-    statistics.
+    Its trainability, whole or in part, survives saving. Keras saves the ``trainable`` of the outer
+    layer alone and does not hand it down when it makes the layer again: a frozen block would come
+    back with batch normalisation that still updates its statistics.
 
     Args:
-        frozen: Names of the layers inside that are not trainable, from a config.
+        frozen: Paths of the layers inside that are not trainable, from a config; None for all of
+            them where the layer itself is not trainable, else for none.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, *, frozen=(), **kwargs):
+    def __init__(self, *, frozen=None, **kwargs):
         super().__init__(**kwargs)
-        self._frozen = tuple(frozen)
+        self._frozen = None if frozen is None else tuple(frozen)
+
+    @property
+    def layers(self) -> list:
+        """The layers directly inside, in the order in which they compute."""
+        return self._flatten_layers(include_self=False, recursive=False)
+
+    def __dir__(self):
+        # Keras stores weights under the attributes that `dir` lists, the first that leads to them:
+        # "layers" would move them away from where files have them.
+        return [name for name in super().__dir__() if name != "layers"]
+
+    def get_layer(self, name: str):
+        """Return a layer inside, by its name or its path (``"bn2"``, ``"shortcut/conv"``).
+
+        Raises:
+            InputError: There is no such layer; the message names the nearest.
+        """
+        return get_layer(self, name)
+
+    def _build_inside(self, layer, input_shape):
+        """Build a layer inside, if there is one; one that was built before it was given is kept."""
+        if layer is None or (layer.built and (layer.weights or layer.get_build_config())):
+            return
+        layer.build(input_shape)
 
     def _restore_trainability(self):
         """To be called wherever the layers inside are made, at the end."""
+        if self.trainable and not self._frozen:
+            return
+        frozen = set(self._frozen or ())
+        # Files of earlier versions have names without a path.
+        below = frozen - {layer.name for layer in self.layers}
         # Each by itself: on TensorFlow, setting `self.trainable` to what it is does nothing.
-        for layer in self._flatten_layers(include_self=False):
-            if not self.trainable or layer.name in self._frozen:
+        for path, layer in walk_layers(self):
+            if self._frozen is None or path in frozen or layer.name in below:
                 layer.trainable = False
+            else:
+                layer.trainable = True
 
     def get_config(self):
         config = super().get_config()
-        if self.trainable:
-            layers = self._flatten_layers(include_self=False)
-            frozen = {layer.name for layer in layers if not layer.trainable}
-            still_to_be_made = set(self._frozen) - {layer.name for layer in layers}
-            if frozen | still_to_be_made:
-                config["frozen"] = sorted(frozen | still_to_be_made)
+        inside = walk_layers(self)
+        frozen = {path for path, layer in inside if not layer.trainable}
+        if not self.built:  # some layers are still to be made
+            known = {name for path, layer in inside for name in (path, layer.name)}
+            frozen |= set(self._frozen or ()) - known
+        thawed = any(layer.trainable for _, layer in inside)
+        unknown = not self.built and self._frozen is not None
+        if frozen if self.trainable else thawed or unknown:
+            config["frozen"] = sorted(frozen)
         return config

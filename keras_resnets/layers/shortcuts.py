@@ -99,15 +99,16 @@ class PadShortcut(_Shortcut):
                 "`filters` must be at least the channels that come in. "
                 f"Received: filters={self.filters} for an input of {channels} channels"
             )
-        self._new_channels = self.filters - channels
         self.built = True
 
     def call(self, inputs):
         outputs = self._reduce(inputs)
-        if not self._new_channels:
+        axis = channel_axis(self.data_format)
+        new_channels = self.filters - inputs.shape[axis]
+        if not new_channels:
             return outputs
         pads = [(0, 0)] * 4
-        pads[channel_axis(self.data_format)] = (0, self._new_channels)
+        pads[axis] = (0, new_channels)
         return ops.pad(outputs, pads)
 
 
@@ -166,9 +167,8 @@ class ProjectionShortcut(_Shortcut):
         self._restore_trainability()
 
     def build(self, input_shape):
-        self.conv.build(tuple(input_shape))
-        if self.norm is not None:
-            self.norm.build(self.compute_output_shape(input_shape))
+        self._build_inside(self.conv, tuple(input_shape))
+        self._build_inside(self.norm, self.compute_output_shape(input_shape))
         self.built = True
 
     def call(self, inputs, training=None):

@@ -13,9 +13,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cost": ["Complexity", "Cost", "complexity"],
         "config": ["NetworkConfig", "config_from_dict"],
         "families": ["ChainConfig", "DenseNetConfig", "ResNetConfig"],
+        "freezing": ["freeze", "unfreeze"],
+        "navigation": ["get_layer", "walk_layers"],
         "network": ["Network"],
         "papers": ["Published", "published"],
         "rebuilding": ["reset_classifier"],
-        "using": ["feature_pyramid", "freeze", "weight_decay_mask"],
+        "using": ["feature_pyramid", "weight_decay_mask"],
     },
 )

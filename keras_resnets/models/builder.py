@@ -26,7 +26,7 @@ from keras_resnets.layers.resampling import (
 )
 from keras_resnets.layers.stochastic_depth import StochasticDepth
 from keras_resnets.layers.style import NORMALIZATIONS
-from keras_resnets.models.catalog import model_config
+from keras_resnets.models.catalog import canonical_name, model_config
 from keras_resnets.models.classifier import classifier_activation
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.dtypes import at_least_float32, policy_at
@@ -58,8 +58,8 @@ def create_model(
     """Build a network.
 
     Args:
-        name_or_config: A catalog name (`list_models`, or any legal depth and width), or a
-            configuration.
+        name_or_config: A catalog name (`list_models`, or any legal depth and width; other
+            spellings that are clear too, ``"ResNet-50"``), or a configuration.
         include_top: Whether the network ends in a classifier; the configuration's by default, like
             the next ones.
         weights: None for random weights, or the path of a ``.weights.h5``, ``.h5`` or ``.keras``
@@ -109,7 +109,8 @@ def create_model(
     if isinstance(name_or_config, NetworkConfig):
         config, default_name = name_or_config, name_or_config.family
     else:
-        config, default_name = model_config(name_or_config), name_or_config
+        default_name = canonical_name(name_or_config)
+        config = model_config(default_name)
     given = {"include_top": include_top, "pooling": pooling, "classes": classes}
     changes = {key: value for key, value in given.items() if value is not None} | overrides
     if include_top is False:  # the options of a classifier go with it, unless given here

@@ -17,9 +17,10 @@ from keras_resnets.errors import ConfigError, nearest
 from keras_resnets.layers.geometry import KERNELS
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.densenet_config import DenseNetConfig
+from keras_resnets.models.names import peer, spellings, suffixed
 from keras_resnets.models.resnet_config import ResNetConfig
 
-__all__ = ["list_models", "model_config", "natural"]
+__all__ = ["canonical_name", "list_models", "model_config", "natural"]
 
 # How the authors decay and initialise: He 2015 follows arXiv:1502.01852; the Torch code that most
 # others built on (fb.resnet.torch) takes the fan-out; Zagoruyko 2016 the fan-in.
@@ -433,7 +434,8 @@ def list_models(pattern: str = "*") -> list[str]:
     Any other legal depth or width resolves too, ``resnet38_cifar`` or ``wrn52_1_cifar``.
 
     Args:
-        pattern: Shell-style wildcards, ``"*wrn*"``.
+        pattern: Shell-style wildcards, ``"*wrn*"``, in upper or lower case; or one name in any
+            spelling that `model_config` understands.
 
     Raises:
         ConfigError: `pattern` is no string.
@@ -444,14 +446,22 @@ def list_models(pattern: str = "*") -> list[str]:
     """
     if not isinstance(pattern, str):
         raise ConfigError(f"`pattern` must be a string. Received: pattern={pattern!r}")
-    return fnmatch.filter(_listed(), pattern)
+    found = fnmatch.filter(_listed(), pattern) or fnmatch.filter(_listed(), pattern.lower())
+    if found or set(pattern) & set("*?["):
+        return found
+    try:
+        return [canonical_name(pattern)]
+    except ConfigError:
+        cifar = suffixed(pattern)
+        return [cifar] if cifar in _listed() else []
 
 
 def model_config(name: str, **overrides) -> NetworkConfig:
     """Return the configuration of a named network.
 
     Args:
-        name: A name of `list_models`, or one like it with another legal depth or width.
+        name: A name of `list_models`, or one like it with another legal depth or width, in any
+            spelling that is clear (`canonical_name`).
         **overrides: Fields of the configuration to change, ``classes=100``.
 
     Raises:
@@ -462,10 +472,67 @@ def model_config(name: str, **overrides) -> NetworkConfig:
         >>> model_config("wrn28_10_cifar").widths
         (160, 320, 640)
     """
+    config = _named(canonical_name(name))
+    return config.replace(**overrides) if overrides else config
+
+
+def canonical_name(name: str) -> str:
+    """Return the catalog's spelling of a network's name.
+
+    Other spellings are understood where they can mean one network alone (``"ResNet-50"``,
+    ``"WRN-28-10"``, ``"seresnext50_32x4d"``). The name of another library's network that is not
+    the one here is refused, with the difference.
+
+    Args:
+        name: The name.
+
+    Raises:
+        ConfigError: As for `model_config`.
+
+    Example:
+        >>> canonical_name("WideResNet-28-10")
+        'wrn28_10_cifar'
+    """
     if not isinstance(name, str):
         raise ConfigError(f"`name` must be a model's name. Received: name={name!r}")
-    config = _named(name)
-    return config.replace(**overrides) if overrides else config
+    if _resolves(name):
+        return name
+    other = peer(name)
+    if other is not None and _resolves(other.meant):
+        raise ConfigError(f"no model is named {name!r}; did you mean {other.meant!r}? {other.why}")
+    found = [spelling for spelling in spellings(name) if _resolves(spelling)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"no model is named {name!r}; it can mean {' or '.join(found)}")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> ConfigError:
+    """Return the error of a name that means no network, with what it may have meant."""
+    if _resolves(suffixed(name)):
+        return ConfigError(f"no model is named {name!r}; did you mean {suffixed(name)!r}?")
+    for spelling in (name, *spellings(name)):
+        try:
+            _named(spelling)
+        except _NoFamily:
+            continue
+        except ConfigError as error:  # a depth or a width that is not legal
+            return error
+    hint = nearest(name, _listed()) or "; `keras-resnets list` shows the names"
+    return ConfigError(f"no model is named {name!r}{hint}")
+
+
+def _resolves(name: str) -> bool:
+    try:
+        _named(name)
+    except ConfigError:
+        return False
+    return True
+
+
+class _NoFamily(ConfigError):
+    """No family has such names."""
 
 
 @functools.lru_cache(maxsize=512)
@@ -481,5 +548,4 @@ def _named(name: str) -> NetworkConfig:
                     for key, word in words.items()
                 }
             )
-    hint = nearest(name, _listed()) or "; `keras-resnets list` shows the names"
-    raise ConfigError(f"no model is named {name!r}{hint}")
+    raise _NoFamily(f"no model is named {name!r}")

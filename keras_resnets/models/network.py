@@ -23,6 +23,7 @@ from keras_resnets.layers import (  # noqa: F401
 )
 from keras_resnets.layers.convolution import SymmetricConv2D
 from keras_resnets.layers.parts import Composite
+from keras_resnets.models import freezing, navigation
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 from keras_resnets.models.raw_images import looked_at, modernized, warn_if_scaled
 from keras_resnets.models.rematerialization import REMATERIALIZATIONS, rematerialized
@@ -200,6 +201,32 @@ class Network(keras.Model):
         # Keras exports to ONNX what was called once, whether it knows the graph or not.
         self._called = True
         return super().export(*args, **kwargs)
+
+    def walk_layers(self) -> list[tuple[str, keras.layers.Layer]]:
+        """Return every layer with its path, in order: `keras_resnets.walk_layers`."""
+        return navigation.walk_layers(self)
+
+    def get_layer(self, name=None, index=None):
+        """Return a layer by its name, its path into a block, or its index in ``layers``.
+
+        Args:
+            name: ``"stage2_block3"`` or ``"stage2_block3/bn2"``.
+            index: Instead of it, a place in ``model.layers``.
+
+        Raises:
+            ValueError: There is no such layer; the message names the nearest.
+        """
+        if index is not None or not isinstance(name, str):
+            return super().get_layer(name, index)
+        return navigation.get_layer(self, name)
+
+    def freeze(self, through=None, batch_norm=True, *, until=None, types=None):
+        """Keep first layers, or layers of some types, as they are: `keras_resnets.freeze`."""
+        return freezing.freeze(self, through, batch_norm, until=until, types=types)
+
+    def unfreeze(self, start=None, batch_norm=True, *, types=None):
+        """Make last layers, or layers of some types, trainable: `keras_resnets.unfreeze`."""
+        return freezing.unfreeze(self, start, batch_norm, types=types)
 
     def get_config(self):
         config = super().get_config()

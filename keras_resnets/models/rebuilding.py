@@ -8,6 +8,7 @@ import keras
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.layers.convolution import SymmetricConv2D
+from keras_resnets.layers.navigation import walk_layers
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.checks import check_choice
 from keras_resnets.models.config import NetworkConfig
@@ -49,15 +50,11 @@ def in_likeness(model: Network, config: NetworkConfig, name: str | None = None) 
 
 
 def _copy_trainability(model, new):
-    known = {layer.name: layer for layer in model.layers}
-    for layer in new.layers:
-        old = known.get(layer.name)
-        if old is None or all(part.trainable for part in old._flatten_layers()):
-            continue
-        frozen = {part.name for part in old._flatten_layers() if not part.trainable}
-        for part in layer._flatten_layers():
-            if part.name in frozen:
-                part.trainable = False
+    known = {path: layer.trainable for path, layer in walk_layers(model)}
+    # Outer layers first: each hands its state down to those inside.
+    for path, layer in walk_layers(new):
+        if known.get(path, layer.trainable) != layer.trainable:
+            layer.trainable = known[path]
 
 
 def reset_classifier(

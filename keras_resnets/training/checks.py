@@ -13,7 +13,7 @@ from keras_resnets.data.options import (
     known_image_size,
 )
 from keras_resnets.data.settings import DataSettings
-from keras_resnets.models.catalog import model_config
+from keras_resnets.models.catalog import canonical_name, model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.files import check_network_file
 from keras_resnets.run_folder import RunFolder
@@ -74,7 +74,7 @@ def network_size(config: NetworkConfig) -> tuple[int, int] | None:
 def run_identity(model, data: dict[str, Any], settings: TrainingSettings) -> dict[str, Any]:
     """Return what makes a run's results what they are; where the data lies does not."""
     return {
-        "model": model if isinstance(model, str) else model.to_dict(),
+        "model": canonical_name(model) if isinstance(model, str) else model.to_dict(),
         **{key: value for key, value in data.items() if key not in NOT_RESULTS},
         **settings.to_dict(),
     }

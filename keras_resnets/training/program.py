@@ -13,7 +13,7 @@ from keras_resnets.data.load import ImageData, load_data, missing_download
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
 from keras_resnets.files import write_json, write_text
-from keras_resnets.models.catalog import model_config
+from keras_resnets.models.catalog import canonical_name, model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
@@ -90,7 +90,7 @@ def run_training(
         RunError: A checkpoint cannot be written.
     """
     print_fn = Printer(print_fn, verbose)
-    name = model if isinstance(model, str) else "network"
+    name = canonical_name(model) if isinstance(model, str) else "network"
     config = model_config(model) if isinstance(model, str) else model
     identity = run_identity(model, data, settings)
     folder = check_training(model, data, settings, run_dir)

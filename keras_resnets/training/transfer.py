@@ -5,9 +5,9 @@ from __future__ import annotations
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.field_groups import TRAINING
+from keras_resnets.models.freezing import freeze
 from keras_resnets.models.network import Network
 from keras_resnets.models.saved import read_model
-from keras_resnets.models.using import freeze
 
 __all__ = ["copy_weights", "parts", "rate_multipliers", "read_start", "thaw", "transfer_config"]
 
