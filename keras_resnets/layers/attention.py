@@ -61,7 +61,7 @@ class SqueezeExcite(Composite):
         self.built = True
 
     def _dense(self, units, activation, initializer, name):
-        return keras.layers.Dense(
+        dense = keras.layers.Dense(
             units,
             activation=activation,
             kernel_initializer=initializer,
@@ -70,6 +70,7 @@ class SqueezeExcite(Composite):
             dtype=self.dtype_policy,
             name=name,
         )
+        return self._as_quantized(dense)
 
     def call(self, inputs):
         x = ops.mean(inputs, axis=spatial_axes(self.data_format))

@@ -61,21 +61,28 @@ def normalization(style: Style, suffix, data_format, dtype, zero=False, prefix="
     return BatchNormalization(momentum=style.momentum, **shared)
 
 
+_QUANTIZATION = ("dtype", "quantization_config")
+"""What of a layer's config says how it is quantised."""
+
+
 class Composite(keras.layers.Layer):
-    """A layer made of layers, whose trainability, whole or in part, survives saving.
+    """A layer made of layers, whose trainability and quantisation, in part too, survive saving.
 
     Keras saves the ``trainable`` of the outer layer alone and does not hand it down when it makes
     the layer again: a frozen block would come back with batch normalisation that still updates its
-    statistics.
+    statistics. ``model.quantize`` changes the dtype policy of the layers inside alone, which the
+    outer layer's config does not say: the saved file would not load.
 
     Args:
         frozen: Names of the layers inside that are not trainable, from a config.
+        quantized: How layers inside are quantised, by their name, from a config.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, *, frozen=(), **kwargs):
+    def __init__(self, *, frozen=(), quantized=None, **kwargs):
         super().__init__(**kwargs)
         self._frozen = tuple(frozen)
+        self._quantized = dict(quantized or {})
 
     def _restore_trainability(self):
         """To be called wherever the layers inside are made, at the end."""
@@ -84,8 +91,21 @@ class Composite(keras.layers.Layer):
             if not self.trainable or layer.name in self._frozen:
                 layer.trainable = False
 
+    def _as_quantized(self, layer):
+        """Return an unbuilt layer for the inside, quantised where the config says so."""
+        saved = self._quantized.get(layer.name)
+        return type(layer).from_config({**layer.get_config(), **saved}) if saved else layer
+
     def get_config(self):
         config = super().get_config()
+        parts = self._flatten_layers(include_self=False, recursive=False)
+        quantized = {
+            part.name: {name: part.get_config()[name] for name in _QUANTIZATION}
+            for part in parts
+            if part.quantization_mode is not None
+        }
+        if quantized or self._quantized:
+            config["quantized"] = {**self._quantized, **quantized}
         if self.trainable:
             layers = self._flatten_layers(include_self=False)
             frozen = {layer.name for layer in layers if not layer.trainable}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.config import NetworkConfig
+from keras_resnets.models.integrity import check_as_built
 from keras_resnets.models.network import Network
 from keras_resnets.models.saved import read_model
 from keras_resnets.models.using import freeze
+from keras_resnets.models.weights import assign, weights_of
 
 __all__ = ["copy_weights", "parts", "rate_multipliers", "read_start", "thaw", "transfer_config"]
 
@@ -30,11 +32,11 @@ def read_start(path: str) -> Network:
     """Return the network in a file.
 
     Raises:
-        InputError: It is no Keras model, or none of ours.
+        InputError: It is not a Keras model, not a keras_resnets network, or one whose layers are
+            no longer those that its configuration builds.
     """
     model = read_model(path, compile=False)
-    if not isinstance(model, Network):
-        raise ConfigError(f"`init` must be a network of ours. Received: init={str(path)!r}")
+    check_as_built(model, f"`init` {str(path)!r}")
     return model
 
 
@@ -68,11 +70,9 @@ def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfi
 
 def copy_weights(model: Network, start: Network) -> None:
     """Give a network another's weights; the head keeps its own where the classes are others."""
-    theirs = {variable.path: variable for variable in start.weights}
-    for variable in model.weights:
-        there = theirs.get(variable.path)
-        if there is not None and tuple(there.shape) == tuple(variable.shape):
-            variable.assign(there)
+    theirs = weights_of(start)
+    ours = {variable.path: tuple(variable.shape) for variable in model.weights}
+    assign(model, {path: v for path, v in theirs.items() if ours.get(path) == v.shape})
 
 
 def parts(model: Network) -> list[str]:
