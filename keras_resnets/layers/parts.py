@@ -102,7 +102,7 @@ class Composite(keras.layers.Layer):
         quantized = {
             part.name: {name: part.get_config()[name] for name in _QUANTIZATION}
             for part in parts
-            if part.quantization_mode is not None
+            if part.quantization_mode is not None and part.dtype_policy != self.dtype_policy
         }
         if quantized or self._quantized:
             config["quantized"] = {**self._quantized, **quantized}
