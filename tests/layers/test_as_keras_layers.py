@@ -8,6 +8,8 @@ from keras.src.testing import TestCase
 
 from keras_resnets import layers
 
+pytestmark = pytest.mark.tensorflow  # on JAX each case is six compilations
+
 MAPS = (2, 6, 6, 4)
 HALVED = (2, 3, 3, 4)
 TWO = [layers.ConvSpec(3, 4), layers.ConvSpec(3, 4)]

@@ -9,6 +9,8 @@ from small_networks import small_model
 
 from keras_resnets.layers import SqueezeExcite
 
+pytestmark = pytest.mark.tensorflow
+
 MODES = ("int8", "int4", "float8")
 
 

@@ -13,6 +13,8 @@ from small_networks import FAMILIES, small_config
 
 import keras_resnets as kr
 
+pytestmark = pytest.mark.tensorflow  # on JAX each case is many compilations
+
 LISTED = {
     "the name of a backbone is its class's": "networks are named by the catalog; "
     "test_the_name_is_the_catalogs",
@@ -24,7 +26,7 @@ LISTED = {
 }
 """Cases of theirs that are others here."""
 
-QUICK = {"resnet20_cifar", "se_resnet50", "densenet121"}
+QUICK = {"resnet20_cifar", "densenet121"}
 every_family = pytest.mark.parametrize(
     "name",
     [
@@ -101,7 +103,7 @@ def test_the_name_is_the_catalogs():
 
 @every_family
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
-@pytest.mark.parametrize("pooling", [None, "avg"])
+@pytest.mark.parametrize("pooling", [None, pytest.param("avg", marks=pytest.mark.large)])
 def test_precision(name, policy, pooling):
     """Outputs, weights, every layer and the model itself are of the policy."""
     model = backbone(name, dtype=policy, pooling=pooling)
