@@ -364,6 +364,12 @@ def gradients(function, arrays) -> list[np.ndarray]:
         import jax
 
         found = jax.jit(jax.grad(loss, argnums=tuple(range(len(tensors)))))(*tensors)
+    elif BACKEND == "torch":
+        import torch
+
+        leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+        # A ReLU that is closed, or a branch that was dropped, may leave a weight out of the graph.
+        found = torch.autograd.grad(loss(*leaves), leaves, materialize_grads=True)
     else:
         import tensorflow as tf
 

@@ -90,7 +90,9 @@ def batches(sizes=((16, 16), (13, 15))):
 
 def apart(first, second, images, training=False):
     """Return the largest difference of two models' answers, relative to the largest answer."""
-    one, two = (np.asarray(model(images, training=training)) for model in (first, second))
+    one, two = (
+        keras.ops.convert_to_numpy(model(images, training=training)) for model in (first, second)
+    )
     assert np.abs(one).max() > 0
     return np.abs(one - two).max() / np.abs(one).max()
 

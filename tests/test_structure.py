@@ -26,6 +26,7 @@ LAYERS = (
 """From the top: each imports only itself and those before it."""
 ABOVE_ALL = (
     "axes",
+    "backends",
     "errors",
     "files",
     "fonts",

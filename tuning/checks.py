@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_resnets.backends import require_backend
 from keras_resnets.data.options import (
     check_data,
     image_sides,
@@ -40,6 +41,7 @@ def check_search(settings: SearchSettings, run_dir: str | Path) -> RunFolder:
         >>> check_search(SearchSettings(dataset="cifar10", max_params=10), "runs/first")
         ConfigError: `max_params` is below the smallest candidate, which has at least ...
     """
+    require_backend("a search", "tensorflow", "jax")
     source = check_data(settings.data)
     size = known_image_size(settings, source, NETWORK_SIZE)
     if size is not None:

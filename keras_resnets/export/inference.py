@@ -10,10 +10,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_resnets.backends import require_backend
 from keras_resnets.errors import InputError
 from keras_resnets.export.tflite import convert_to_tflite, is_channels_first, is_float32
 from keras_resnets.layers.backend import has_gpu
 from keras_resnets.models.checks import check, is_int
+from keras_resnets.models.integrity import is_quantized
 from keras_resnets.models.network import Network
 from keras_resnets.models.raw_images import image_dtype
 
@@ -81,7 +83,8 @@ def inference_function(
             the frozen graph on a CPU. On JAX, XLA it is.
 
     Raises:
-        InputError: An argument is illegal.
+        InputError: An argument is illegal, ``"litert"`` is asked for a model that Keras quantised,
+            or Keras runs on PyTorch.
 
     Example:
         >>> function = inference_function(create_model("resnet20_cifar"), batch_size=1)
@@ -96,6 +99,7 @@ def inference_function(
         raise InputError(
             f"`runtime` must be one of {', '.join(RUNTIMES)}. Received: runtime={runtime!r}"
         )
+    require_backend("`inference_function`", "tensorflow", "jax")
     shape = _shape(model, batch_size)
     if keras.backend.backend() == "jax":
         return _jax_function(model, shape, runtime)
@@ -233,6 +237,7 @@ def _litert_competes(model) -> bool:
         isinstance(model, Network)
         and not has_gpu()
         and is_float32(model)
+        and not is_quantized(model)
         and not is_channels_first(model)
     )
 

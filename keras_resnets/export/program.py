@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_resnets.backends import require_backend
 from keras_resnets.data.options import check_data
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
@@ -64,6 +65,7 @@ def run_export(
             raise InputError(
                 f"`formats` must be of {', '.join(_FORMATS)}. Received: formats={list(formats)}"
             )
+    require_backend("an export", "tensorflow", "jax")
     check_model_file(path, ("keras",))
     check_folder(output, "output")
     check_data(data)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from keras_resnets.backends import require_backend
 from keras_resnets.export.verify import Verification, answers, check_images, verify
 from keras_resnets.files import replacing_folder
 from keras_resnets.models.raw_images import image_dtype
@@ -28,13 +29,14 @@ def export_saved_model(model: keras.Model, path: str | Path, images) -> Verifica
         How the export compares.
 
     Raises:
-        InputError: The images do not fit the model.
+        InputError: The images do not fit the model, or Keras runs on PyTorch.
         ExportMismatchError: The export disagrees with the model; nothing is left behind.
 
     Example:
         >>> print(export_saved_model(model, "saved_model", images))
         saved_model: 276 images, largest difference 1.2e-07, agreement 100.00%, 0.45 MB
     """
+    require_backend("`export_saved_model`", "tensorflow", "jax")
     images = check_images(model, images)
     expected = answers(lambda batch: model(batch, training=False), images)
     with replacing_folder(path) as beside:

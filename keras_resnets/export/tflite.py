@@ -8,12 +8,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_resnets.backends import require_backend
 from keras_resnets.errors import InputError
 from keras_resnets.export.saved_model import write_saved_model
 from keras_resnets.export.verify import Verification, answers, check_images, verify
 from keras_resnets.files import replacing
 from keras_resnets.models.builder import create_model
+from keras_resnets.models.integrity import check_as_built, check_not_quantized
 from keras_resnets.models.network import Network
+from keras_resnets.models.weights import assign, weights_of
 
 __all__ = ["convert_to_tflite", "export_tflite", "run_tflite"]
 
@@ -34,15 +37,16 @@ def export_tflite(model: keras.Model, path: str | Path, images) -> Verification:
         How the export compares.
 
     Raises:
-        InputError: The images do not fit the model, or the model is channels first, or it is under
-            a 16-bit policy and none of ours.
+        InputError: The images do not fit the model, or the model is channels first, quantised by
+            Keras, or under a 16-bit policy and none of ours, or Keras runs on PyTorch.
         ExportMismatchError: The export disagrees with the model; nothing is left behind.
 
     Example:
         >>> print(export_tflite(model, "model.tflite", images))
         tflite: 276 images, largest difference 2.4e-07, agreement 100.00%, 0.20 MB
     """
-    refuse_channels_first(model)
+    require_backend("`export_tflite`", "tensorflow", "jax")
+    _check_convertible(model)
     images = check_images(model, images)
     model = _float32_twin(model)
     expected = answers(lambda batch: model(batch, training=False), images)
@@ -60,9 +64,10 @@ def convert_to_tflite(model: keras.Model, dtype: str | None = None) -> bytes:
         dtype: Type of the images it takes; by default as for `write_saved_model`.
 
     Raises:
-        InputError: The model is channels first, or under a 16-bit policy and none of ours.
+        InputError: The model is channels first, quantised by Keras, or under a 16-bit policy and
+            none of ours.
     """
-    refuse_channels_first(model)
+    _check_convertible(model)
     return _convert(_float32_twin(model), dtype)
 
 
@@ -74,6 +79,11 @@ def _convert(model: keras.Model, dtype: str | None = None) -> bytes:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         return converter.convert()
+
+
+def _check_convertible(model) -> None:
+    refuse_channels_first(model)
+    check_not_quantized(model, "`model`", "TFLite has no operations for what Keras computes then")
 
 
 def refuse_channels_first(model: keras.Model) -> None:
@@ -103,8 +113,9 @@ def _float32_twin(model: keras.Model) -> keras.Model:
             "a model under a 16-bit policy cannot be converted to TFLite unless create_model built "
             f"it. Received: model {model.name!r}; rebuild it under the policy 'float32'"
         )
-    twin = create_model(model.config, name=model.name, data_format="channels_last", dtype="float32")
-    twin.set_weights(model.get_weights())
+    config = check_as_built(model)
+    twin = create_model(config, name=model.name, data_format="channels_last", dtype="float32")
+    assign(twin, weights_of(model))
     return twin
 
 

@@ -63,7 +63,7 @@ class SqueezeExcite(Composite):
         self.built = True
 
     def _dense(self, units, activation, initializer, name):
-        return keras.layers.Dense(
+        dense = keras.layers.Dense(
             units,
             activation=activation,
             kernel_initializer=initializer,
@@ -72,6 +72,7 @@ class SqueezeExcite(Composite):
             dtype=self.dtype_policy,
             name=name,
         )
+        return self._as_quantized(dense)
 
     def call(self, inputs):
         x = ops.mean(inputs, axis=spatial_axes(self.data_format))

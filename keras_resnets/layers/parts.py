@@ -70,22 +70,30 @@ def normalization(style: Style, suffix, data_format, dtype, zero=False, prefix="
     return BatchNormalization(momentum=style.momentum, **shared)
 
 
+_QUANTIZATION = ("dtype", "quantization_config")
+"""What of a layer's config says how it is quantised."""
+
+
 class Composite(keras.layers.Layer):
     """A layer made of layers, which can be reached by name.
 
-    Its trainability, whole or in part, survives saving. Keras saves the ``trainable`` of the outer
-    layer alone and does not hand it down when it makes the layer again: a frozen block would come
-    back with batch normalisation that still updates its statistics.
+    Its trainability and quantisation, whole or in part, survive saving. Keras saves the
+    ``trainable`` of the outer layer alone and does not hand it down when it makes the layer again:
+    a frozen block would come back with batch normalisation that still updates its statistics.
+    ``model.quantize`` changes the dtype policy of the layers inside alone, which the outer layer's
+    config does not say: the saved file would not load.
 
     Args:
         frozen: Paths of the layers inside that are not trainable, from a config; None for all of
             them where the layer itself is not trainable, else for none.
+        quantized: How layers inside are quantised, by their name, from a config.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, *, frozen=None, **kwargs):
+    def __init__(self, *, frozen=None, quantized=None, **kwargs):
         super().__init__(**kwargs)
         self._frozen = None if frozen is None else tuple(frozen)
+        self._quantized = dict(quantized or {})
 
     @property
     def layers(self) -> list:
@@ -125,8 +133,20 @@ class Composite(keras.layers.Layer):
             else:
                 layer.trainable = True
 
+    def _as_quantized(self, layer):
+        """Return an unbuilt layer for the inside, quantised where the config says so."""
+        saved = self._quantized.get(layer.name)
+        return type(layer).from_config({**layer.get_config(), **saved}) if saved else layer
+
     def get_config(self):
         config = super().get_config()
+        quantized = {
+            part.name: {name: part.get_config()[name] for name in _QUANTIZATION}
+            for part in self.layers
+            if part.quantization_mode is not None and part.dtype_policy != self.dtype_policy
+        }
+        if quantized or self._quantized:
+            config["quantized"] = {**self._quantized, **quantized}
         inside = walk_layers(self)
         frozen = {path for path, layer in inside if not layer.trainable}
         if not self.built:  # some layers are still to be made

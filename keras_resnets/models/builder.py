@@ -33,7 +33,7 @@ from keras_resnets.models.dtypes import at_least_float32, policy_at
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
-from keras_resnets.models.weights import WeightsFile
+from keras_resnets.models.weights_file import WeightsFile
 
 __all__ = ["create_model"]
 

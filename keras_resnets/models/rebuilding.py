@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
-
 from keras_resnets.errors import ConfigError
 from keras_resnets.layers.convolution import SymmetricConv2D
 from keras_resnets.layers.navigation import walk_layers
@@ -13,15 +11,11 @@ from keras_resnets.models.builder import create_model
 from keras_resnets.models.checks import check_choice
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.heads import POOLINGS
+from keras_resnets.models.integrity import check_as_built
 from keras_resnets.models.network import Network
+from keras_resnets.models.weights import assign, weights_of
 
 __all__ = ["in_likeness", "reset_classifier"]
-
-_HEAD_LAYERS = {
-    *(f"{pooling}_pool" for pooling in POOLINGS),
-    "head_dropout",
-    "predictions",
-}
 
 
 def in_likeness(model: Network, config: NetworkConfig, name: str | None = None) -> Network:
@@ -85,8 +79,8 @@ def reset_classifier(
         A network that is not compiled.
 
     Raises:
-        ConfigError: The model is not a keras_resnets model as it was built (quantised layers, or
-            layers in front of it), or an argument is illegal.
+        InputError: The model is not a keras_resnets model as it was built (`check_as_built`).
+        ConfigError: An argument is illegal.
 
     Example:
         >>> model = reset_classifier(create_model("resnet20_cifar"), 100, head_dropout=0.2)
@@ -95,18 +89,11 @@ def reset_classifier(
         >>> reset_classifier(model).output_shape
         (None, 64)
     """
-    if not isinstance(model, Network) or model._network_config is None:
-        raise ConfigError(
-            "`model` must be a keras_resnets model, from `create_model` or a file of one. "
-            f"Received: a {type(model).__name__}"
-        )
+    check_as_built(model)
     config = _with_head(model.config, classes, pooling, head_dropout, classifier_activation)
     new = in_likeness(model, config, name)
-    _check_body(model, new)
-    theirs = {weight.path: weight for weight in model.weights}
-    for weight in new.weights:
-        if not weight.path.startswith(f"{model.layer_prefix}predictions/"):
-            weight.assign(theirs[weight.path])
+    head = f"{model.layer_prefix}predictions/"
+    assign(new, {path: v for path, v in weights_of(model).items() if not path.startswith(head)})
     if config.include_top:
         new.get_layer(f"{model.layer_prefix}predictions").trainable = True
     return new
@@ -130,23 +117,3 @@ def _with_head(config, classes, pooling, head_dropout, activation) -> NetworkCon
     return config.replace(
         include_top=True, pooling=None, head_pooling=pooling, classes=classes, **changes
     )
-
-
-def _check_body(model, new):
-    """Raise `ConfigError` where the model has more, or other, layers than its configuration."""
-
-    def body(network):
-        return {
-            layer.name: [(weight.path, tuple(weight.shape)) for weight in layer.weights]
-            for layer in network.layers
-            if not isinstance(layer, keras.layers.InputLayer)
-            and layer.name.removeprefix(network.layer_prefix) not in _HEAD_LAYERS
-        }
-
-    ours, theirs = body(new), body(model)
-    if ours != theirs:
-        differing = [n for n in {**theirs, **ours} if ours.get(n) != theirs.get(n)]
-        raise ConfigError(
-            "`model` must have the layers of its configuration, no others in front of them and not "
-            f"quantised. Received: model {model.name!r}, which differs in {differing[0]!r}"
-        )

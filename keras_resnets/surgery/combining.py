@@ -11,10 +11,11 @@ from keras_resnets.errors import InputError
 from keras_resnets.models.checks import check_choice
 from keras_resnets.models.classifier import classifier_activation
 from keras_resnets.models.heads import output_kind
+from keras_resnets.models.integrity import check_as_built
 from keras_resnets.models.network import Network
 from keras_resnets.models.raw_images import image_dtype
 from keras_resnets.models.saved import read_model
-from keras_resnets.surgery.networks import array_of, check_network, rebuilt, weights_of
+from keras_resnets.surgery.networks import check_network, rebuilt, weights_of
 
 __all__ = ["COMBINATIONS", "average_checkpoints", "ensemble"]
 
@@ -137,16 +138,16 @@ def average_checkpoints(paths: Sequence[str | Path]) -> Network:
     first, total = None, None
     for count, path in enumerate(paths, start=1):
         model = read_model(path, compile=False)
-        check_network(model)
+        check_as_built(model, f"{str(path)!r}")
+        weights = weights_of(model)
         if first is None:
-            first, total = model, weights_of(model)
+            first, total = model, weights
             continue
         if model.config != first.config:
             raise InputError(
                 "`paths` must be checkpoints of one configuration. "
                 f"Received: {str(path)!r}, of another one than {str(paths[0])!r}"
             )
-        for variable in model.weights:
-            if variable.path in total:
-                total[variable.path] += (array_of(variable) - total[variable.path]) / count
+        for name, value in weights.items():
+            total[name] += (value - total[name]) / count
     return rebuilt(first, first.config, total)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import keras
 import numpy as np
 
 from keras_resnets.errors import InputError
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
+from keras_resnets.models.integrity import check_as_built
 from keras_resnets.models.network import Network
 from keras_resnets.models.rebuilding import in_likeness
+from keras_resnets.models.weights import Weights, array_of, assign, weights_of
 
 __all__ = [
     "Weights",
@@ -26,9 +27,6 @@ __all__ = [
     "weights_of",
 ]
 
-Weights = dict[str, np.ndarray]
-"""Values by variable path, ``stage1_block1/conv1/kernel``, in float64."""
-
 
 def check_network(model, *families: type[NetworkConfig], why: str = "") -> NetworkConfig:
     """Return a network's configuration, checked to be of one of some families.
@@ -39,13 +37,11 @@ def check_network(model, *families: type[NetworkConfig], why: str = "") -> Netwo
         why: What the message says of other families.
 
     Raises:
-        InputError: The model is none of ours, of another family, or its layers have a prefix.
+        InputError: The model is not a keras_resnets network, is of another family, has a
+            `layer_prefix`, or no longer consists of the layers that its configuration builds
+            (`check_as_built`).
     """
-    if not isinstance(model, Network) or model._network_config is None:
-        raise InputError(
-            "`model` must be a network with a configuration, from `create_model` or a file of one. "
-            f"Received: a {type(model).__name__}"
-        )
+    check_as_built(model)
     if model.layer_prefix:
         raise InputError(
             "`model` must be a network without a `layer_prefix`: give its weights to "
@@ -58,22 +54,6 @@ def check_network(model, *families: type[NetworkConfig], why: str = "") -> Netwo
             f"Received: model {model.name!r} of family {model.config.family}"
         )
     return model.config
-
-
-def weights_of(model: keras.Model) -> Weights:
-    """Return the values of a model's weights, without the states of its random numbers."""
-    return {
-        variable.path: array_of(variable)
-        for variable in model.weights
-        if not variable.path.endswith("seed_generator_state")
-    }
-
-
-def array_of(variable) -> np.ndarray:
-    """Return a variable's values in float64; a copy, whose memory is nobody else's."""
-    if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
-        variable = keras.ops.cast(variable, "float32")
-    return np.array(keras.ops.convert_to_numpy(variable), "float64")
 
 
 def rebuilt(
@@ -96,13 +76,6 @@ def rebuilt(
     new = in_likeness(model, config, name)
     assign(new, weights)
     return new
-
-
-def assign(model: Network, weights: Mapping[str, np.ndarray]) -> None:
-    """Give weights of a network values, by variable path."""
-    variables = {variable.path: variable for variable in model.weights}
-    for path, value in weights.items():
-        variables[path].assign(value)
 
 
 def effective_kernel(weights: Weights, path: str, config: NetworkConfig) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from keras_resnets.errors import InputError
+from keras_resnets.models.integrity import lora_layers
 from keras_resnets.models.network import Network
 from keras_resnets.surgery.networks import Weights, array_of
 
@@ -28,11 +29,17 @@ Moving = Callable[[Weights, Weights, bool], Weights]
 
 
 def check_compiled(model: Network) -> None:
-    """Raise `InputError` unless a model has an optimizer to carry."""
+    """Raise `InputError` unless a model has an optimizer to carry, with state for its weights."""
     if getattr(model, "optimizer", None) is None:
         raise InputError(
             "`optimizer` can be carried from a compiled model only. "
             f"Received: optimizer=True, model {model.name!r}, not compiled"
+        )
+    adapted = lora_layers(model)
+    if adapted:
+        raise InputError(
+            "`optimizer` can be carried if it trains the layers' own kernels. "
+            f"Received: optimizer=True, layer {adapted[0]!r} is adapted by LoRA"
         )
 
 

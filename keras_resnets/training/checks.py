@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_resnets.backends import require_backend
 from keras_resnets.data.folder import FolderSource
 from keras_resnets.data.options import (
     NOT_RESULTS,
@@ -45,6 +46,7 @@ def check_training(
     Example:
         >>> check_training("resnet20_cifar", {"name": "photos"}, TrainingSettings(), "runs/first")
     """
+    require_backend("training by a recipe", "tensorflow", "jax")
     config = model_config(model) if isinstance(model, str) else model
     source = check_data(data)
     _check_plan(config, source, DataSettings.from_arguments(**data), settings)

@@ -12,11 +12,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_resnets.backends import require_backend
 from keras_resnets.data.load import ImageData
 from keras_resnets.errors import ConfigError
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.heads import gives_logits
+from keras_resnets.models.integrity import check_own_weights
 from keras_resnets.models.network import Network
 from keras_resnets.training import callbacks as around
 from keras_resnets.training import transfer
@@ -306,6 +308,7 @@ def train(
         >>> config = data.adapt(model_config("resnet8_cifar"))
         >>> result = train(config, data, TrainingSettings(epochs=10))
     """
+    require_backend("`train`", "tensorflow", "jax")
     keras.utils.set_random_seed(settings.seed)
     devices = devices or open_strategy(settings.strategy)
     data = training_data(data, settings)
@@ -384,6 +387,7 @@ class _Run:
                 return False
             with self.devices.scope():
                 self.model = keras.saving.load_model(path)
+        check_own_weights(self.model, f"the checkpoint {str(checkpoint)!r}")
         if self.settings.sync_batch_norm:
             synchronize_batch_norm(self.model)
         # Rounded up, since loss scaling skips steps without counting them.
@@ -516,6 +520,7 @@ class _Run:
 
     def result(self, best: Path | None) -> TrainingResult:
         model, optimizer = self.model, self.model.optimizer
+        check_own_weights(model, "the trained model")
         out_of_patience = self.patience is not None and self.patience.stopped
         shared = self.settings.sync_batch_norm or self.devices.replicas > 1
         if out_of_patience and best is not None and best.is_file():

@@ -6,8 +6,10 @@ from keras_resnets.errors import ConfigError
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.field_groups import TRAINING
 from keras_resnets.models.freezing import freeze
+from keras_resnets.models.integrity import check_as_built
 from keras_resnets.models.network import Network
 from keras_resnets.models.saved import read_model
+from keras_resnets.models.weights import assign, weights_of
 
 __all__ = ["copy_weights", "parts", "rate_multipliers", "read_start", "thaw", "transfer_config"]
 
@@ -21,11 +23,11 @@ def read_start(path: str) -> Network:
     """Return the network in a file.
 
     Raises:
-        InputError: It is no Keras model, or none of ours.
+        InputError: It is not a Keras model, not a keras_resnets network, or one whose layers are
+            no longer those that its configuration builds.
     """
     model = read_model(path, compile=False)
-    if not isinstance(model, Network):
-        raise ConfigError(f"`init` must be a network of ours. Received: init={str(path)!r}")
+    check_as_built(model, f"`init` {str(path)!r}")
     return model
 
 
@@ -59,11 +61,15 @@ def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfi
 
 def copy_weights(model: Network, start: Network) -> None:
     """Give a network another's weights; the head keeps its own where the classes are others."""
-    theirs = {v.path.removeprefix(start.layer_prefix): v for v in start.weights}
+    theirs = {
+        path.removeprefix(start.layer_prefix): value for path, value in weights_of(start).items()
+    }
+    fitting = {}
     for variable in model.weights:
-        there = theirs.get(variable.path.removeprefix(model.layer_prefix))
-        if there is not None and tuple(there.shape) == tuple(variable.shape):
-            variable.assign(there)
+        value = theirs.get(variable.path.removeprefix(model.layer_prefix))
+        if value is not None and value.shape == tuple(variable.shape):
+            fitting[variable.path] = value
+    assign(model, fitting)
 
 
 def parts(model: Network) -> list[str]:

@@ -255,9 +255,9 @@ def test_reset_classifier_checks_its_arguments(trained, classes, options, words)
 
 def test_reset_classifier_refuses_what_it_would_lose(trained):
     scaled = keras.layers.Rescaling(0.5, name="halved")(keras.Input((8, 8, 3)))
-    with pytest.raises(kr.ConfigError, match="'halved'"):
+    with pytest.raises(kr.InputError, match="'halved'"):
         kr.reset_classifier(kr.create_model(SMALL, input_tensor=scaled), 5)
-    with pytest.raises(kr.ConfigError, match="a Functional"):
+    with pytest.raises(kr.InputError, match="a Functional"):
         kr.reset_classifier(keras.Model(trained.input, trained.output), 5)
 
 
@@ -267,7 +267,7 @@ def test_reset_classifier_refuses_quantised_layers():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the layers that Keras leaves as they are
         model.quantize("int8")
-    with pytest.raises(kr.ConfigError, match="not quantised"):
+    with pytest.raises(kr.InputError, match="must not be quantised"):
         kr.reset_classifier(model, 5)
 
 

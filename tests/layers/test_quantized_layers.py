@@ -1,0 +1,78 @@
+"""Quantised networks through save and load, squeeze-and-excitation inside blocks included."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from small_networks import small_model
+
+from keras_resnets.layers import SqueezeExcite
+
+pytestmark = pytest.mark.tensorflow
+
+MODES = ("int8", "int4", "float8")
+
+
+def images(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def quantize(model, mode, filters=None):
+    """Quantise the dense layers: the others warn that they cannot be."""
+    model.quantize(mode, filters=filters or (lambda layer: isinstance(layer, keras.layers.Dense)))
+    return model
+
+
+def quantized_parts(model):
+    parts = model._flatten_layers(include_self=False)
+    return {v.path: part.quantization_mode for part in parts if part.quantization_mode
+            for v in part._trainable_variables + part._non_trainable_variables}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_attention_comes_back_quantised(mode, tmp_path):
+    inputs = keras.Input((None, None, 8))
+    layer = SqueezeExcite(0.5, name="attention")
+    model = quantize(keras.Model(inputs, layer(inputs)), mode)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert quantized_parts(again) == quantized_parts(model) != {}
+    x = images(2, 5, 4, 8)
+    np.testing.assert_array_equal(again(x), model(x))
+    assert json.dumps(again.get_config()) == json.dumps(model.get_config())
+
+
+def test_one_of_two_layers_alone(tmp_path):
+    inputs = keras.Input((None, None, 8))
+    model = keras.Model(inputs, SqueezeExcite(0.5, name="attention")(inputs))
+    quantize(model, "int8", lambda layer: layer.name == "expand")
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert {path.split("/")[1] for path in quantized_parts(again)} == {"expand"}
+    np.testing.assert_array_equal(again(images(2, 5, 4, 8)), model(images(2, 5, 4, 8)))
+
+
+def test_configs_of_before_are_read_as_before():
+    assert "quantized" not in SqueezeExcite().get_config()
+
+
+@pytest.mark.parametrize(
+    "mode", ["int8", *(pytest.param(mode, marks=pytest.mark.large) for mode in MODES[1:])]
+)
+def test_a_network_with_attention_loads_in_a_fresh_process(mode, tmp_path, run_python):
+    model = quantize(small_model("se_resnet50"), mode)
+    x = images(3, 24, 24, 3)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "arrays.npz", images=x, expected=np.asarray(model(x)))
+    program = (
+        "import sys, numpy as np, keras, keras_resnets\n"
+        "model = keras.saving.load_model(sys.argv[1] + '/model.keras')\n"
+        "arrays = np.load(sys.argv[1] + '/arrays.npz')\n"
+        "found = np.asarray(model(arrays['images']))\n"
+        "modes = {p.quantization_mode for p in model._flatten_layers()} - {None}\n"
+        "print(abs(found - arrays['expected']).max(), *modes)\n"
+    )
+    difference, found = run_python(program, tmp_path).split()
+    assert float(difference) == 0
+    assert found == mode
