@@ -25,12 +25,16 @@ LAYERS = (
 """From the top: each imports only itself and those before it."""
 ABOVE_ALL = (
     "axes",
+    "environment",
     "errors",
     "files",
     "fonts",
+    "machine",
     "outputs",
     "run_folder",
     "schema",
+    "scratch",
+    "state",
     "tensorflow_logs",
     "verbosity",
     "words",
