@@ -203,16 +203,16 @@ class RunFolder:
             self.keep(name, value)
 
     def _keep_identity(self) -> None:
-        """Write the identity where it, or one of its copies, is not there or damaged."""
+        """Write the identity where it, or its copy, is not there, damaged or behind."""
         try:
             found = self._read()
         except FileNotFoundError:
             found = self._here
-        for name in (_TWIN, _IDENTITY):
-            try:
-                read_state(self / name)
-            except (DamagedError, FileNotFoundError):
-                write_state(self / name, found)
+        for name in (_IDENTITY, _TWIN):
+            with contextlib.suppress(DamagedError, FileNotFoundError):
+                if read_state(self / name) == found:
+                    continue
+            write_state(self / name, found)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -226,8 +226,8 @@ class RunFolder:
             raise
 
     def _write(self, values: dict[str, Any]) -> None:
-        write_state(self / _TWIN, values)
         write_state(self / _IDENTITY, values)
+        write_state(self / _TWIN, values)
 
     def _note(self, line: str) -> None:
         if line not in self.damage:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import shutil
@@ -63,7 +64,8 @@ class Worker:
     Args:
         log: File to which the process' messages are appended; its temporary files go beside it.
         timeout: Seconds without a training step after which the process is ended. By default ten
-            times the longest epoch so far, and ten minutes at least.
+            times the longest epoch so far, and ten minutes at least, which a job has in any case
+            to begin: imports, images, compilation.
         print_fn: Called with lines on what the process finds damaged.
 
     Example:
@@ -152,8 +154,10 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # the process is dead; reading says so below
-        while (line := self._next_line()) is not None:
+        makes_steps = False
+        while (line := self._next_line(self._limit(makes_steps))) is not None:
             message = json.loads(line)
+            makes_steps = makes_steps or "step" in message
             if "result" in message:
                 return message["result"]
             if "error" in message:
@@ -169,11 +173,15 @@ class Worker:
         cause = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
         raise WorkerDied(f"the training process died of {cause}; see {self._log}")
 
-    def _next_line(self) -> str | None:
+    def _limit(self, makes_steps: bool) -> float:
+        """Return the seconds that the process may be silent."""
+        usual = max(_LEAST_TIMEOUT, _EPOCHS_OF_TIMEOUT * self._longest_epoch)
+        if self._timeout is None:
+            return usual
+        return self._timeout if makes_steps else max(self._timeout, _LEAST_TIMEOUT)
+
+    def _next_line(self, limit: float) -> str | None:
         """Return the process' next line, None at its end."""
-        limit = self._timeout
-        if limit is None:
-            limit = max(_LEAST_TIMEOUT, _EPOCHS_OF_TIMEOUT * self._longest_epoch)
         waited = 0.0
         while waited < limit:
             began = time.monotonic()
@@ -263,7 +271,7 @@ def run_job(
         until: Epoch after which to stop.
         run_dir: Run folder that is not made anew where it is deleted.
         answer: Called with ``epoch``, the history's row, after every epoch, with ``damage``, a
-            line about a checkpoint, and with ``alive`` as long as something moves.
+            line about a checkpoint, and with ``file`` or ``step`` as long as something moves.
 
     Returns:
         ``history``, a list of rows, and ``diverged``.
@@ -279,19 +287,18 @@ def run_job(
     settings = TrainingSettings(**settings)
     prepare_device(settings)
     keras.utils.clear_session()
-    alive = _Pulse(answer)
     tell = lambda line: answer(damage=line)  # noqa: E731
     with contextlib.nullcontext() if run_dir is None else while_there(run_dir):
         if start is not None and (line := begin_from(Path(start), Path(checkpoint))) is not None:
             tell(line)
         result = train(
             config_from_dict(config),
-            load_data(**data, progress=alive),
+            load_data(**data, progress=_Pulse(answer, "file")),
             settings,
             checkpoint=checkpoint,
             until=until,
             on_epoch=lambda row, _: answer(epoch=row),
-            callbacks=[_pulse_callback(alive)],
+            callbacks=[_pulse_callback(_Pulse(answer, "step"))],
             on_damage=tell,
         )
     return {"history": result.history, "diverged": result.diverged}
@@ -300,28 +307,29 @@ def run_job(
 class _Pulse:
     """Answers that something moves, once a second at most."""
 
-    def __init__(self, answer: Callable[..., None]):
+    def __init__(self, answer: Callable[..., None], what: str):
         self._answer = answer
-        self._last = 0.0
+        self._what = what
+        self._last = -math.inf
 
     def __call__(self, *_, **__) -> None:
         now = time.monotonic()
         if now - self._last >= 1:
             self._last = now
-            self._answer(alive=True)
+            self._answer(**{self._what: True})
 
 
-def _pulse_callback(alive: _Pulse):
+def _pulse_callback(pulse: _Pulse):
     import keras
 
     class Pulse(keras.callbacks.Callback):
         """Tells of every step."""
 
         def on_train_batch_end(self, batch, logs=None):
-            alive()
+            pulse()
 
         def on_test_batch_end(self, batch, logs=None):
-            alive()
+            pulse()
 
     return Pulse()
 

@@ -33,11 +33,12 @@ for line in sys.stdin:
     elif act == "exit":
         os._exit(3)
     elif act == "hang":
+        say(step=True)
         time.sleep(60)
     elif act == "slow":
         for _ in range(8):
             time.sleep(0.2)
-            say(alive=True)
+            say(step=True)
         say(result=number)
     elif act == "damaged":
         say(damage="checkpoint.keras is damaged")
@@ -97,12 +98,19 @@ def test_by_default_it_hangs_after_ten_epochs_and_ten_minutes_at_least(worker, m
 
     clock = iter(range(0, 10**6, 5))
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: next(clock))
-    worker._timeout, worker._lines = None, Lines()
-    for longest, limit in ((0.0, 600), (3.0, 600), (90.0, 900)):
+    worker._lines = Lines()
+    for given, makes_steps, longest, limit in (
+        (None, True, 0.0, 600),
+        (None, True, 3.0, 600),
+        (None, False, 90.0, 900),
+        (20, True, 90.0, 20),
+        (20, False, 90.0, 600),  # to begin
+        (3600, False, 0.0, 3600),
+    ):
         waits.clear()
-        worker._longest_epoch = longest
+        worker._timeout, worker._longest_epoch = given, longest
         with pytest.raises(WorkerDied, match=f"no step for {limit} s .`trial_timeout`"):
-            worker._next_line()
+            worker._next_line(worker._limit(makes_steps))
         assert sum(waits) == limit
 
 
@@ -119,8 +127,8 @@ def test_a_machine_that_was_asleep_has_not_waited(worker, monkeypatch):
 
     clock = iter(range(0, 10**6, 3600))
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: next(clock))
-    worker._timeout, worker._lines = 600, Lines()
-    assert worker._next_line() == "line"
+    worker._lines = Lines()
+    assert worker._next_line(600) == "line"
 
 
 def test_a_failure_of_the_machine_in_the_worker_is_not_the_jobs(worker, tmp_path):

@@ -84,6 +84,7 @@ def test_a_damaged_summary_is_written_again_from_the_trials(whole, finished, sta
 def test_a_damaged_record_of_the_winner_has_it_trained_again(whole, finished, stage, tiny_space):
     for name in ("summary.json", "winner.json"):
         (finished / name).write_text("{}x")
+    stage.best = 0  # the first that is seen now
     again = _search(finished, tiny_space)
     assert stage.done == [*WINNER, "report"]
     assert _untimed(again) == _untimed(whole[1])
@@ -93,7 +94,7 @@ def test_a_damaged_trial_is_told(whole, finished, stage, tiny_space):
     path = finished / "trials" / "01.json"
     path.write_text(path.read_text()[:-40])
     (finished / "summary.json").unlink()
-    lines = []
+    lines, stage.best = [], 0  # the first that is seen now
     again = _search(finished, tiny_space, lines)
     assert any(line.startswith("trials/01.json is damaged (") for line in lines)
     assert stage.done == ["trial", "report"]
@@ -123,7 +124,7 @@ def test_a_finished_search_tries_its_failed_trials_again(whole, stage, tiny_spac
     first = _search(tmp_path / "run", tiny_space, lines)
     assert [row["status"] for row in first["trials"]] == ["ok", "failed", "ok"]
     assert sum("given out again" in " ".join(line.split()) for line in lines) == 2
-    assert lines[-1] == "1 trial failed: the same command tries again"
+    assert "1 trial failed: the same command tries again" in lines
     again = _search(tmp_path / "run", tiny_space)
     assert [row["status"] for row in again["trials"]] == ["ok", "ok", "ok"]
     assert again["winner"]["val_accuracy"] == whole[1]["winner"]["val_accuracy"]
