@@ -47,7 +47,13 @@ def finished(whole, tmp_path):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("moment", ["trial", "winner", "saved_model", "report"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "trial",
+        *(pytest.param(m, marks=pytest.mark.large) for m in ("winner", "saved_model", "report")),
+    ],
+)
 def test_a_folder_deleted_under_way_is_one_line(moment, stage, tiny_space, tmp_path):
     folder = tmp_path / "run"
 
@@ -144,7 +150,10 @@ def test_a_dead_process_in_the_winners_training_is_replaced(whole, stage, tiny_s
     assert _untimed(_search(tmp_path / "run", tiny_space)) == _untimed(whole[1])
 
 
-@pytest.mark.parametrize("moment", ["trial", "winner", "saved_model"])
+@pytest.mark.parametrize(
+    "moment",
+    ["trial", *(pytest.param(m, marks=pytest.mark.large) for m in ("winner", "saved_model"))],
+)
 def test_a_full_disk_stops_the_search_which_resumes(moment, whole, stage, tiny_space, tmp_path):
     full = iter([True])
 
@@ -175,14 +184,16 @@ def test_no_temporary_files_are_left(stage, tiny_space, tmp_path):
     assert not (tmp_path / "run" / ".tmp").exists()
 
 
-@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(n, marks=pytest.mark.large) for n in (1, 2, 3))]
+)
 def test_power_may_fail_anywhere_in_a_search(first, tmp_path, monkeypatch):
-    """A third of the moments each; the trials whose end was announced are there afterwards."""
+    """A quarter of the moments each; the trials whose end was announced are there afterwards."""
     whole, _, _ = run(tmp_path / "whole", Pretender(), trials=3)
     (tmp_path / "spare").mkdir()
     (tmp_path / "disk").mkdir()
     disk = Disk(tmp_path / "disk", monkeypatch, tmp_path / "spare")
-    for moment in range(first, 1000, 3):
+    for moment in range(first, 1000, 4):
         path = tmp_path / "disk" / f"{moment}"
         announced = []
         with disk.until(moment), RunFolder(path, "search", {}):
