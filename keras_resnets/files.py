@@ -5,12 +5,27 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["csv_text", "flat", "replacing", "replacing_folder", "write_json", "write_text"]
+__all__ = [
+    "csv_text",
+    "flat",
+    "plain_cell",
+    "replacing",
+    "replacing_folder",
+    "write_json",
+    "write_text",
+]
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How cells begin that spreadsheets compute, full-width letters included (OWASP, "CSV Injection");
+or those that were quoted before, so that reading is the inverse of writing."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @contextlib.contextmanager
@@ -82,12 +97,36 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def csv_text(rows: list[dict], columns) -> str:
-    """Return rows as a CSV text with a header."""
+    """Return rows as a CSV text with a header.
+
+    Texts that a spreadsheet would compute, such as a class named ``=1+2``, begin with an
+    apostrophe, which says "this is text"; `plain_cell` takes it away. Numbers stay numbers.
+
+    Args:
+        rows: The rows; what is in no column is left out.
+        columns: The columns' names.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_quoted(name) for name in columns])
+    writer.writerows([_quoted(row.get(name, "")) for name in columns] for row in rows)
     return text.getvalue()
+
+
+def plain_cell(cell: str) -> str:
+    """Return the text that `csv_text` wrote into a cell.
+
+    Example:
+        >>> plain_cell("'=1+2"), plain_cell("'tis")
+        ('=1+2', "'tis")
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _quoted(value: Any) -> Any:
+    if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

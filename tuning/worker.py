@@ -5,8 +5,8 @@ ends the process it happens in. A search therefore trains in a worker that is re
 jobs, and whose death costs one trial.
 
 The two sides talk in lines of JSON: a job goes in on standard input, and a line for each epoch and
-one for the result come out on standard output. ``python -m keras_resnets.tuning.worker`` is the
-inner side.
+one for the result come out on standard output. `main` is the inner side. Its process takes this
+very package from where it lies, and nothing from the current folder.
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ __all__ = ["Worker", "WorkerError", "main"]
 
 _JOBS = 8
 """Jobs after which a worker is replaced: about 150 MB of growth."""
+
+
+_PROGRAM = """
+import importlib.util as util, os, sys
+init = sys.argv[1]
+place = {"submodule_search_locations": [os.path.dirname(init)]}
+spec = util.spec_from_file_location("keras_resnets", init, **place)
+package = sys.modules["keras_resnets"] = util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from keras_resnets.tuning.worker import main
+main()
+"""
+"""The inner side, given the package's ``__init__.py``: a search path with the folder that holds it
+would put whatever else lies there (a checkout's files, all installed packages) before Python's own
+modules."""
 
 
 class WorkerError(RunError):
@@ -61,11 +76,11 @@ class Worker:
         # TensorFlow writes to standard error before its log level counts: into the log with it.
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "keras_resnets.tuning.worker"],
+                [sys.executable, "-P", "-c", _PROGRAM, _package()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env=_environment(),
                 text=True,
             )
         self._jobs = 0
@@ -116,12 +131,20 @@ class Worker:
         raise WorkerError(f"the training process died of {cause}; see {self._log}")
 
 
-def _search_path() -> str:
-    """Let the worker find this very package, also when it runs from a checkout."""
+def _package() -> str:
+    """Return this very package's ``__init__.py``, also when it runs from a checkout."""
     import keras_resnets
 
-    root = str(Path(keras_resnets.__file__).resolve().parent.parent)
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return str(Path(keras_resnets.__file__).resolve())
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a process that looks for no module in the current folder."""
+    # Empty parts of the variable, "/opt/lib:", mean the current folder to Python.
+    parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    path = os.pathsep.join(filter(None, parts))
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**kept, "PYTHONSAFEPATH": "1", **({"PYTHONPATH": path} if path else {})}
 
 
 def run_job(
@@ -200,7 +223,3 @@ def _die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()

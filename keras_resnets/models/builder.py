@@ -26,6 +26,7 @@ from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
+from keras_resnets.reading import reason
 
 __all__ = ["create_model"]
 
@@ -118,11 +119,10 @@ def _check_weights(weights):
 def _load_weights(model, weights):
     try:
         model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    except Exception as error:  # whatever HDF5 can raise on damaged bytes
         raise ConfigError(
             "`weights` do not fit the network; they must come from one of the same options "
-            f"`include_top` and `classes` too. Received: weights={str(weights)!r}: {reason}"
+            f"`include_top` and `classes` too. Received: weights={str(weights)!r}: {reason(error)}"
         ) from error
 
 
