@@ -106,11 +106,8 @@ def csv_text(rows: list[dict], columns) -> str:
         rows: The rows; what is in no column is left out.
         columns: The columns' names.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_quoted(name) for name in columns])
-    writer.writerows([_quoted(row.get(name, "")) for name in columns] for row in rows)
-    return text.getvalue()
+    cells = [[row.get(name, "") for name in columns] for row in rows]
+    return "".join(_csv_line([_quoted(cell) for cell in line]) for line in [columns, *cells])
 
 
 def plain_cell(cell: str) -> str:
@@ -121,6 +118,12 @@ def plain_cell(cell: str) -> str:
         ('=1+2', "'tis")
     """
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _csv_line(cells: list) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # cells with either letter are quoted
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _quoted(value: Any) -> Any:
