@@ -50,6 +50,8 @@ _NOISE = re.compile(
 _INSIDES = (
     (re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\](\s*name:.*)?"), ""),
     (re.compile(r"\(\d+\) [A-Z_]+: +"), ""),
+    (re.compile(r"Error in user-defined function passed to .*? with iterator: \S+: "), ""),
+    (re.compile(r"^assertion failed: \[(.*?)\].*"), r"\1"),
     (re.compile(r"\S*(site|dist)-packages/\S+"), "..."),
     (re.compile(r" at 0x[0-9a-f]+"), ""),
     (re.compile(r"\s+"), " "),

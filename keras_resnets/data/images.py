@@ -314,9 +314,11 @@ class ImageData:
 
         try:
             yield
-        except tf.errors.DataLossError as error:
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
             raise self.decoding_error(split, error) from error
-        except tf.errors.InvalidArgumentError as error:
+        except tf.errors.OpError as error:
+            if "dataset was expected to contain" in str(error):  # a split's files hold less
+                raise self.decoding_error(split, error) from error
             found = None if self.find_unreadable is None else self.find_unreadable()
             if found is None:
                 raise
@@ -364,7 +366,8 @@ class ImageData:
         else:
             read = self.read if self.originals is None else self.originals.read
             labels = read(split).take(self.sizes[split]).map(lambda _, label: label)
-            labels = np.fromiter(labels.as_numpy_iterator(), np.int64)
+            with self.reading_errors(split):
+                labels = np.fromiter(labels.as_numpy_iterator(), np.int64)
         return np.bincount(labels, minlength=self.classes)
 
     def adapt(self, config: NetworkConfig) -> NetworkConfig:
