@@ -70,6 +70,8 @@ def test_shards(prepared, kind):
     root, place = prepared(kind)
     damage(place, kind)
     for name, read in readers(root).items():
+        if kind in ("cut", "flipped") and name in ("show-data", "a grid"):
+            continue  # of the first images, which are whole
         with pytest.raises(DataError) as refused:
             read()
         assert ONE_LINE.match(str(refused.value)), (name, str(refused.value))
