@@ -8,6 +8,7 @@ __all__ = [
     "DataError",
     "ExportMismatchError",
     "InputError",
+    "MachineError",
     "RunError",
     "RunFolderError",
     "nearest",
@@ -38,6 +39,10 @@ class RunError(RuntimeError):
 
     The command line prints the message on one line and exits with code 1.
     """
+
+
+class MachineError(RunError):
+    """A failure of the machine, such as a full disk: the same command can succeed later."""
 
 
 class ExportMismatchError(RunError):

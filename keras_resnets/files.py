@@ -1,22 +1,30 @@
-"""Writing files so that an interruption never damages a good one: write beside, then rename."""
+"""Writing files so that an interruption never damages a good one: write beside, then rename.
+
+A power loss is an interruption too: contents reach the disk before the new name does, and the name
+before the function returns.
+"""
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "checking_writes",
     "csv_text",
     "flat",
+    "is_temporary",
     "plain_cell",
     "replacing",
     "replacing_folder",
+    "sync",
     "write_json",
     "write_text",
 ]
@@ -26,6 +34,59 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 or those that were quoted before, so that reading is the inverse of writing."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+_checks: list[Callable[[Path], None]] = []
+
+
+@contextlib.contextmanager
+def checking_writes(check: Callable[[Path], None]) -> Iterator[None]:
+    """Call `check` with each path before this process replaces it, as long as the block runs.
+
+    Args:
+        check: Raises where the path must not be written.
+    """
+    _checks.append(check)
+    try:
+        yield
+    finally:
+        _checks.remove(check)
+
+
+def sync(path: str | Path) -> None:
+    """Wait until a file's contents, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems have no such thing for folders.
+        if not (os.path.isdir(path) and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def is_temporary(name: str) -> bool:
+    """Say whether a file of this name is what an interrupted `replacing` leaves.
+
+    Example:
+        >>> is_temporary(".model.tmp.keras"), is_temporary("model.keras")
+        (True, False)
+    """
+    return name.startswith(".") and Path(name).stem.endswith(".tmp")
+
+
+def _begin(path: Path) -> None:
+    """Check that a path may be written, and make the folder it lies in."""
+    for check in _checks:
+        check(path)
+    _make_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 @contextlib.contextmanager
@@ -37,11 +98,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         ...     model.save(path)
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _begin(path)
     beside = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
         yield beside
+        sync(beside)
         os.replace(beside, path)
+        sync(path.parent)
     except OSError as error:
         if error.filename is None and error.errno is not None:  # a full disk names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -63,16 +126,20 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{str(path)!r} is a file, not a folder to replace")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _begin(path)
     beside = path.with_name(f".{path.name}.tmp")
     old = path.with_name(f".{path.name}.old")
     _put_back(old, path)
     shutil.rmtree(beside, ignore_errors=True)
     try:
         yield beside
+        for folder, _, names in os.walk(beside):
+            for name in (*names, "."):
+                sync(Path(folder, name))
         if path.exists():
             os.replace(path, old)
         os.replace(beside, path)
+        sync(path.parent)
     finally:
         _put_back(old, path)
         shutil.rmtree(beside, ignore_errors=True)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from keras_resnets.errors import RunFolderError
-from keras_resnets.files import flat, write_json
+from keras_resnets.errors import InputError, MachineError, RunError, RunFolderError
+from keras_resnets.files import checking_writes, flat, is_temporary
+from keras_resnets.machine import machine_failure
 from keras_resnets.outputs import why_not_writable
+from keras_resnets.scratch import scratch
+from keras_resnets.state import DamagedError, read_state, write_state
 
-__all__ = ["Length", "RunFolder"]
+__all__ = ["SCRATCH", "Length", "RunFolder", "while_there"]
 
 _IDENTITY = "run.json"
+_TWIN = ".run.json"
+"""A second copy, for the day that the first one is damaged: without it nothing can be resumed."""
+
 _SUMMARY = "summary.json"
 """Written last by every command: its presence means that the run is finished."""
 
-_BEFORE_IDENTITY = {".lock", ".run.tmp.json"}
-"""What an interruption can leave before the identity is written."""
+SCRATCH = ".tmp"
+"""Folder for temporary files, which is there as long as the command runs."""
+
+_NO_CONTENTS = {".lock", SCRATCH, _TWIN, ".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}
+"""What an interruption leaves before the identity is written, and what file managers write."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +69,13 @@ class RunFolder:
         length: How long the run is; None where that is a setting like any other. It may be set
             again before entering, when more of it is known.
 
+    Attributes:
+        damage: A line for each damaged file that was found, and what that means.
+
     Raises:
         RunFolderError: The folder belongs to other settings, holds other things, is in use, or
             cannot be written. Nothing is written then.
+        RunError: Of the block: the folder was deleted under way, or the machine failed.
 
     Example:
         >>> with RunFolder("runs/first", "train", {"seed": 0}) as folder:
@@ -81,9 +95,11 @@ class RunFolder:
             raise RunFolderError(f"run folder {str(path)!r} cannot be written: {error}") from error
         self._identity = {"command": command, "settings": json.loads(json.dumps(settings))}
         self.length = length
+        self.damage: list[str] = []
         self._facts: dict[str, Any] = {}
         self._check()
         self._lock = FileLock(self.path / ".lock")
+        self._inside = contextlib.ExitStack()
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -98,21 +114,41 @@ class RunFolder:
             raise self._unwritable(error.strerror) from error
         try:
             self._check()  # again: another process may have used the folder in the meantime
-            if not (self / _IDENTITY).is_file():
-                write_json(self / _IDENTITY, self._here)
+            self._remove_temporary()
+            self._keep_identity()
             self._keep_facts()
+            self._inside.enter_context(while_there(self.path))
+            self._inside.enter_context(scratch(self / SCRATCH))
         except BaseException:
             self._lock.release()
             raise
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind, error, traceback) -> None:
+        self._inside.close()
         self._lock.release()
+        if not isinstance(error, Exception) or isinstance(error, InputError):
+            return
+        if not (self / _IDENTITY).is_file():
+            raise _gone(self.path) from error
+        reason = None if isinstance(error, RunError) else machine_failure(error)
+        if reason is not None:
+            raise MachineError(f"{reason}; the same command resumes where it was") from error
 
     @property
     def is_finished(self) -> bool:
         """Whether the folder holds the summary of a run of this length."""
-        return (self / _SUMMARY).is_file() and not self._is_other_length(self._read())
+        return self.summary() is not None and not self._is_other_length(self._read())
+
+    def summary(self) -> dict[str, Any] | None:
+        """Return what ``summary.json`` holds, None where there is none that can be trusted."""
+        try:
+            return read_state(self / _SUMMARY)
+        except FileNotFoundError:
+            return None
+        except DamagedError as error:
+            self._note(f"{_SUMMARY} is damaged ({error}): the run is taken for unfinished")
+            return None
 
     def lengthen(self) -> None:
         """Make the run in the folder one of this length; call it once nothing can be refused.
@@ -123,13 +159,13 @@ class RunFolder:
         found = self._read()
         if self._is_other_length(found):
             (self / _SUMMARY).unlink(missing_ok=True)
-            write_json(self / _IDENTITY, {**found, **self._here})
+            self._write({**found, **self._here})
 
     def keep(self, name: str, value: Any) -> Any:
         """Return a fact about the run's beginning: `value`, if it begins now."""
         found = self._read()
         if name not in found:
-            write_json(self / _IDENTITY, {**found, name: value})
+            self._write({**found, name: value})
         return found.get(name, value)
 
     def check(self) -> None:
@@ -166,8 +202,42 @@ class RunFolder:
         for name, value in self._facts.items():
             self.keep(name, value)
 
+    def _keep_identity(self) -> None:
+        """Write the identity where it, or one of its copies, is not there or damaged."""
+        try:
+            found = self._read()
+        except FileNotFoundError:
+            found = self._here
+        for name in (_TWIN, _IDENTITY):
+            try:
+                read_state(self / name)
+            except (DamagedError, FileNotFoundError):
+                write_state(self / name, found)
+
     def _read(self) -> dict[str, Any]:
-        return json.loads((self / _IDENTITY).read_text())
+        try:
+            return read_state(self / _IDENTITY)
+        except (DamagedError, FileNotFoundError) as error:
+            with contextlib.suppress(DamagedError, FileNotFoundError):
+                found = read_state(self / _TWIN, sealed=True)
+                reason = "is missing" if isinstance(error, OSError) else f"is damaged ({error})"
+                self._note(f"{_IDENTITY} {reason}: its copy {_TWIN} takes its place")
+                return found
+            raise
+
+    def _write(self, values: dict[str, Any]) -> None:
+        write_state(self / _TWIN, values)
+        write_state(self / _IDENTITY, values)
+
+    def _note(self, line: str) -> None:
+        if line not in self.damage:
+            self.damage.append(line)
+
+    def _remove_temporary(self) -> None:
+        """Remove what killed processes were writing."""
+        for path in (*self.path.glob(".*"), *self.path.glob("*/.*")):
+            if is_temporary(path.name) and path.is_file() and not path.is_symlink():
+                path.unlink(missing_ok=True)
 
     @property
     def _here(self) -> dict[str, Any]:
@@ -203,12 +273,13 @@ class RunFolder:
             self._check_facts(found)
             is_other_length = self._is_other_length(found)
         except FileNotFoundError:
-            if {path.name for path in self.path.iterdir()} - _BEFORE_IDENTITY:
-                raise self._foreign() from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            names = {path.name for path in self.path.iterdir()} - _NO_CONTENTS
+            if not all(is_temporary(name) for name in names):
+                raise self._foreign(None) from None
+        except (DamagedError, ValueError, TypeError, KeyError, AttributeError) as error:
             if isinstance(error, RunFolderError):
                 raise
-            raise self._foreign() from error
+            raise self._foreign(error) from error
         else:
             if is_other_length:
                 self._check_length(found["planned"])
@@ -245,10 +316,37 @@ class RunFolder:
     def _in_use(self) -> RunFolderError:
         return RunFolderError(f"run folder {str(self.path)!r} is in use by another process")
 
-    def _foreign(self) -> RunFolderError:
+    def _foreign(self, error: Exception | None) -> RunFolderError:
+        reason = f" ({_IDENTITY}: {error})" if isinstance(error, DamagedError) else ""
         return RunFolderError(
-            f"run folder {str(self.path)!r} is not empty and holds no run of this program"
+            f"run folder {str(self.path)!r} is not empty and holds no run of this program{reason}"
         )
 
     def _unwritable(self, reason: str) -> RunFolderError:
         return RunFolderError(f"run folder {str(self.path)!r} cannot be written: {reason}")
+
+
+@contextlib.contextmanager
+def while_there(path: str | Path) -> Iterator[None]:
+    """Refuse to write into a run folder that is deleted while the block runs.
+
+    Writing makes the folders of a path: it would leave a part of a run that looks like a whole one.
+
+    Raises:
+        RunError: Of the block: it would have written.
+    """
+    folder = Path(path).absolute()
+
+    def check(written: Path) -> None:
+        if folder in written.absolute().parents and not (folder / _IDENTITY).is_file():
+            raise _gone(path)
+
+    with checking_writes(check):
+        yield
+
+
+def _gone(path: str | Path) -> RunError:
+    return RunError(
+        f"run folder {str(path)!r} was deleted while the command wrote to it: what it held is "
+        "lost; the same command begins again"
+    )

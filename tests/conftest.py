@@ -26,10 +26,14 @@ def pytest_configure(config):
     # Before anything imports TensorFlow Datasets, which reads the variable once.
     config.tfds_dir = tempfile.mkdtemp(prefix="keras_resnets_tfds_")
     os.environ["TFDS_DATA_DIR"] = config.tfds_dir
+    # Of the tests' own processes, many of which are killed and leave temporary files.
+    config.scratch_dir = tempfile.mkdtemp(prefix="keras_resnets_scratch_")
+    os.environ["TMPDIR"] = config.scratch_dir
 
 
 def pytest_unconfigure(config):
-    shutil.rmtree(config.tfds_dir, ignore_errors=True)
+    for folder in (config.tfds_dir, config.scratch_dir):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -25,14 +25,18 @@ LAYERS = (
 """From the top: each imports only itself and those before it."""
 ABOVE_ALL = (
     "axes",
+    "environment",
     "errors",
     "files",
     "fonts",
+    "machine",
     "outputs",
     "reading",
     "run_folder",
     "schema",
+    "scratch",
     "search_path",
+    "state",
     "tensorflow_logs",
     "verbosity",
     "words",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_resnets.analysis.runs import trial_files
 from keras_resnets.run_folder import Length
 from keras_resnets.tuning.settings import SearchSettings
 from keras_resnets.tuning.winner import kept_winner
@@ -31,7 +32,7 @@ def search_length(settings: SearchSettings) -> Length:
                 f"(recipe 'search', `schedule.kind`='cosine'): trials of epochs={settings.epochs} "
                 "cannot be compared with them; use another --run-dir"
             )
-        done = len(list((path / "trials").glob("[!.]*.json")))
+        done = len(trial_files(path))
         if "trials" in planned and done > settings.trials:
             return (
                 f"has {done} trials done, more than trials={settings.trials}: use another --run-dir"

@@ -23,11 +23,17 @@ class _WithinBudget:
     """Mixed into an oracle: refuses what `fits` refuses and proposes something else.
 
     Refusing here, instead of failing the trial, keeps Hyperband's brackets complete and costs
-    neither a trial nor a build.
+    neither a trial nor a build. Nothing is written: a search is resumed from the journal.
     """
 
     fits: Callable[[dict[str, Any]], bool]
     refused = 0
+
+    def save(self):
+        """Write no state."""
+
+    def _save_trial(self, trial):
+        """Write no trial."""
 
     def _random_values(self):
         for _ in range(_DRAWS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -17,15 +17,18 @@ import keras_tuner
 from keras_resnets._version import __version__
 from keras_resnets.data.load import load_data, missing_download
 from keras_resnets.data.settings import DataSettings
+from keras_resnets.environment import run_environment
 from keras_resnets.errors import RunError
 from keras_resnets.export.saved_model import export_saved_model
 from keras_resnets.export.tflite import export_tflite
-from keras_resnets.files import write_json, write_text
+from keras_resnets.files import write_text
+from keras_resnets.models.checks import check
 from keras_resnets.models.config import config_from_dict
 from keras_resnets.models.cost import complexity
 from keras_resnets.models.families import ResNetConfig
 from keras_resnets.models.network import Network
-from keras_resnets.run_folder import RunFolder
+from keras_resnets.run_folder import SCRATCH, RunFolder
+from keras_resnets.state import write_state
 from keras_resnets.training.execution import execution_for
 from keras_resnets.training.rehearsal import DRY, say_missing
 from keras_resnets.training.results import accuracy, write_history, write_model
@@ -45,7 +48,7 @@ from keras_resnets.tuning.tuner import (
     check_training,
 )
 from keras_resnets.tuning.winner import keep_winner, kept_winner, winner_checkpoint
-from keras_resnets.tuning.worker import Worker
+from keras_resnets.tuning.worker import Worker, run_again
 from keras_resnets.verbosity import Printer
 from keras_resnets.words import count, wrap
 
@@ -79,6 +82,7 @@ def search(
     *,
     verbose: int = 1,
     dry_run: bool = False,
+    trial_timeout: float | None = None,
 ) -> SearchResult:
     """Search depth and width, train the winner, export it, and prove that the exports agree.
 
@@ -95,6 +99,9 @@ def search(
         dry_run: Whether to check everything, say what would be done, and estimate its time from
             three timed steps of a candidate of median cost. Nothing is written, and nothing but the
             embedded digits prepared.
+        trial_timeout: Seconds without a training step after which a candidate's process is taken
+            for hung, ended, and the trial given out again. By default ten times the longest epoch
+            so far, and ten minutes at least. It is no part of what a search is.
 
     Returns:
         The folder and the summary. Of a dry run the summary has ``trials`` and ``epochs`` to do,
@@ -105,6 +112,7 @@ def search(
             used; nothing is written then.
         ExportMismatchError: An export disagrees with the model.
         RunError: Trials or the winner's training failed.
+        MachineError: A file could not be read or written; the same search resumes.
 
     Example:
         >>> result = search(SearchSettings(dataset="cifar10", max_macs=20_000_000), "runs/cifar")
@@ -112,6 +120,7 @@ def search(
     """
     print_fn = Printer(print_fn, verbose)
     settings = settings or SearchSettings()
+    _check_timeout(trial_timeout)
     folder = check_search(settings, run_dir)
     if dry_run and (line := missing_download(DataSettings.from_arguments(**settings.data))):
         say_missing(line, print_fn)
@@ -134,11 +143,14 @@ def search(
         return _rehearse(settings, data, base, structures, folder, plan, print_fn)
     with folder:
         folder.lengthen()
-        if folder.is_finished:
-            return _finished(folder, print_fn)
-        for line in plan:
+        summary = folder.summary() if folder.is_finished else None
+        if summary is not None:
+            if not _failed(summary):
+                return _finished(folder, summary, print_fn)
+            (folder / "summary.json").unlink()  # what failed is tried again
+        for line in (*plan, *map(wrap, folder.damage)):
             print_fn(line)
-        with Worker(folder / "worker.log") as worker:
+        with Worker(folder / "worker.log", trial_timeout, _wrapping(print_fn)) as worker:
             worker.start()
             journal, refused = _run_trials(settings, base, folder, worker, print_fn)
             winner = ranked(journal.trials)[0]
@@ -152,9 +164,12 @@ def search(
                 history = _train_winner(settings, winner, folder, worker, print_fn)
                 kept = _deliver(settings, data, winner, history, folder, print_fn)
         summary = _summary(settings, data, journal, kept, refused)
+        summary["environment"] = run_environment(execution.device)
         write_report(folder / "report.html", summary, kept["history"])
-        write_json(folder / "summary.json", summary)  # last: its presence means "finished"
+        write_state(folder / "summary.json", summary)  # last: its presence means "finished"
         _tidy(folder)
+        if failed := _failed(summary):
+            print_fn(wrap(f"{count(failed, 'trial')} failed: the same command tries again"))
         print_fn(wrap(f"wrote {', '.join(FILES)} into {folder.path}"))
     return SearchResult(folder.path, summary)
 
@@ -168,8 +183,21 @@ def _keep_off_gpu() -> None:
         tf.config.set_visible_devices([], "GPU")
 
 
-def _finished(folder: RunFolder, print_fn) -> SearchResult:
-    summary = json.loads((folder / "summary.json").read_text())
+def _check_timeout(seconds: float | None) -> None:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    legal = seconds is None or (is_number and seconds > 0)
+    check(legal, "trial_timeout", "None or a positive number of seconds", seconds)
+
+
+def _wrapping(print_fn: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda line: print_fn(wrap(line))
+
+
+def _failed(summary: dict[str, Any]) -> int:
+    return sum(trial["status"] == "failed" for trial in summary["trials"])
+
+
+def _finished(folder: RunFolder, summary: dict[str, Any], print_fn) -> SearchResult:
     print_fn(wrap(f"{folder.path} is finished; use another --run-dir to search again") + "\n")
     print_fn(trials_table(ranked(summary["trials"])))
     print_fn(_winner_line(summary["winner"]))
@@ -181,7 +209,7 @@ def _finished(folder: RunFolder, print_fn) -> SearchResult:
 def _rehearse(settings, data, base, structures, folder, plan, print_fn) -> SearchResult:
     """Say what would be done, and estimate its time."""
     folder.check()
-    if folder.is_finished:
+    if folder.is_finished and not _failed(folder.summary()):
         print_fn(wrap(f"{folder.path} is finished: nothing would be done"))
         return SearchResult(folder.path, {"trials": 0, "epochs": 0})
     oracle = _oracle(settings, base, settings.trials)
@@ -225,6 +253,8 @@ def _oracle(settings, base, first_trials):
 
 def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]:
     journal = Journal(folder.path)
+    for line in journal.damage:
+        print_fn(wrap(line))
     oracle = _oracle(settings, base, folder.keep("trials at the beginning", settings.trials))
     planned = planned_trials(oracle)
     if len(journal):
@@ -237,7 +267,8 @@ def _run_trials(settings, base, folder, worker, print_fn) -> tuple[Journal, int]
             trial_line(row, journal.trials, planned, _seconds_left(settings, ran, planned, journal))
         )
 
-    SearchTuner(oracle, settings, base, journal, worker, on_trial, folder.path).search()
+    own, say = folder / SCRATCH, _wrapping(print_fn)
+    SearchTuner(oracle, settings, base, journal, worker, on_trial, own, say).search()
     journal.write_csv()
     if oracle.refused:
         print_fn(f"{count(oracle.refused, 'proposal')} over the budget refused unbuilt")
@@ -264,15 +295,14 @@ def _train_winner(settings, winner, folder, worker, print_fn) -> list[dict]:
                 f"validation {row['val_accuracy']:.2%}"
             )
 
-    result = worker.run(
-        {
-            "config": winner["config"],
-            "data": {**settings.data, "network_size": NETWORK_SIZE},
-            "settings": training.to_dict(),
-            "checkpoint": str(_checkpoint(settings, winner, folder)),
-        },
-        on_epoch,
-    )
+    job = {
+        "config": winner["config"],
+        "data": {**settings.data, "network_size": NETWORK_SIZE},
+        "settings": training.to_dict(),
+        "checkpoint": str(_checkpoint(settings, winner, folder)),
+        "run_dir": str(folder.path),
+    }
+    result = run_again(worker, job, "the winner", _wrapping(print_fn), on_epoch)
     if result["diverged"]:
         raise RunError(
             f"the winner's training diverged at learning rate {winner['learning_rate']:g}"
@@ -337,6 +367,7 @@ def _summary(settings, data, journal, kept, refused) -> dict[str, Any]:
             "class_names": list(data.class_names),
             "classes": list(data.class_names),
             "images": data.sizes,
+            "fingerprint": data.fingerprint,
         },
         "refused": refused,
         "trials": trials,
@@ -364,7 +395,7 @@ def _export_line(export: dict) -> str:
 
 def _tidy(folder: RunFolder) -> None:
     """Remove what only an unfinished search needs."""
-    for name in ("tuner", CHECKPOINTS):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     for path in folder.path.glob("winner-*.checkpoint*"):
-        path.unlink()
+        if re.fullmatch(r"winner-\d+-\d+\.checkpoint.*\.(keras|json|npz)", path.name):
+            path.unlink()

@@ -17,9 +17,9 @@ from keras_resnets.training.fit import class_weights_for
 from keras_resnets.training.recipes import load_recipe
 from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.checks import check_candidate_size
-from keras_resnets.tuning.journal import Journal
+from keras_resnets.tuning.journal import Journal, score
 from keras_resnets.tuning.settings import NETWORK_SIZE, RECIPE, SearchSettings
-from keras_resnets.tuning.worker import Worker, WorkerError
+from keras_resnets.tuning.worker import Worker, WorkerError, run_again
 
 __all__ = ["CHECKPOINTS", "SearchTuner", "candidate_settings", "check_training"]
 
@@ -38,6 +38,7 @@ class SearchTuner(keras_tuner.Tuner):
         worker: Where trials run.
         on_trial: Called with each trial that was run now.
         directory: Folder for keras-tuner's own files, which are not relied upon.
+        print_fn: Called with a line on each trial that is given out again.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class SearchTuner(keras_tuner.Tuner):
         worker: Worker,
         on_trial: Callable[[dict[str, Any]], None],
         directory: Path,
+        print_fn: Callable[[str], None] = lambda line: None,
     ):
         super().__init__(
             oracle=oracle, directory=str(directory), project_name="tuner", overwrite=True
@@ -58,12 +60,16 @@ class SearchTuner(keras_tuner.Tuner):
         self.journal = journal
         self.worker = worker
         self.on_trial = on_trial
+        self.print_fn = print_fn
+
+    def save(self):
+        """Write no state: the journal holds what a search is resumed from."""
 
     def search(self):
         """Run every trial of the oracle.
 
         Raises:
-            RunError: The first three trials all failed.
+            RunError: The first three trials all failed, or the machine did.
             RunFolderError: The journal is another search's.
         """
         try:
@@ -83,7 +89,7 @@ class SearchTuner(keras_tuner.Tuner):
             # keras-tuner takes every other error for a failed trial, and goes on.
             raise keras_tuner.errors.FatalError(str(error)) from error
         # A failure scores zero: raised, it would print a traceback and cost Hyperband a promotion.
-        return {"val_accuracy": row["val_accuracy"] if row["status"] == "ok" else 0.0}
+        return {"val_accuracy": score(row)}
 
     def _id(self, trial) -> str:
         """Return a trial's id, which keras-tuner pads with zeros by the number of all trials.
@@ -131,7 +137,8 @@ class SearchTuner(keras_tuner.Tuner):
         }
         began = time.monotonic()
         try:
-            result = self.worker.run(self._job(trial_id, values, config, until))
+            job = self._job(trial_id, values, config, until)
+            result = run_again(self.worker, job, f"trial {trial_id}", self.print_fn)
         except WorkerError as error:
             row |= {"status": "failed", "message": str(error)}
         else:
@@ -149,12 +156,13 @@ class SearchTuner(keras_tuner.Tuner):
             "data": {**self.settings.data, "network_size": NETWORK_SIZE},
             "settings": settings.to_dict(),
             "until": until,
+            "run_dir": str(self.journal.run_dir),
         }
         if "tuner/epochs" in values:
             # Hyperband goes on with a promoted candidate: optimizer, schedule and data order too.
             job["checkpoint"] = str(self._checkpoint(trial_id))
             promoted = values.get("tuner/trial_id")
-            if promoted and self._checkpoint(promoted).is_file():  # none if it diverged at once
+            if promoted:
                 job["start"] = str(self._checkpoint(promoted))
         return job
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from keras_resnets.files import write_json
+from keras_resnets.state import DamagedError, read_state, write_state
 
 __all__ = ["DELIVERED", "keep_winner", "kept_winner", "winner_checkpoint"]
 
@@ -26,14 +25,21 @@ def keep_winner(run_dir: Path, record: dict[str, Any] | None) -> None:
     if record is None:
         (run_dir / _RECORD).unlink(missing_ok=True)
     else:
-        write_json(run_dir / _RECORD, record)
+        write_state(run_dir / _RECORD, record)
 
 
 def kept_winner(run_dir: Path) -> dict[str, Any] | None:
-    """Return the record of the winner whose files are in a run folder, None without all of them."""
-    if not all((run_dir / name).exists() for name in (_RECORD, *DELIVERED)):
+    """Return the record of the winner whose files are in a run folder, None without all of them.
+
+    A record that is damaged is none: the winner is trained again, to the same numbers.
+    """
+    if not all((run_dir / name).exists() for name in DELIVERED):
         return None
-    return json.loads((run_dir / _RECORD).read_text())
+    try:
+        record = read_state(run_dir / _RECORD)
+    except (FileNotFoundError, DamagedError):
+        return None
+    return record if {"trial", "epochs", "winner", "exports", "history"} <= record.keys() else None
 
 
 def winner_checkpoint(run_dir: Path, trial: str, epochs: int) -> Path:

@@ -4,15 +4,22 @@ TensorFlow's resident memory grows with every model it has trained, and a crash 
 ends the process it happens in. A search therefore trains in a worker that is replaced after some
 jobs, and whose death costs one trial.
 
-The two sides talk in lines of JSON: a job goes in on standard input, and a line for each epoch and
-one for the result come out on standard output. `main` is the inner side. Its process takes this
-very package from where it lies, and nothing from the current folder.
+The two sides talk in lines of JSON: a job goes in on standard input; a line for each epoch, one a
+second as long as steps are made, and one for the result come out on standard output.
+`main` is the inner side. Its process takes this very package from where it lies, and nothing from
+the current folder.
+
+Three things can go wrong. The job's own error is its result. What the machine does to the process
+is not: the job is given out again. A disk that is full, or data that is gone, stops the search.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,12 +29,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_resnets.errors import RunError
+from keras_resnets.errors import DataError, MachineError, RunError
+from keras_resnets.machine import machine_failure
+from keras_resnets.run_folder import SCRATCH, while_there
 
-__all__ = ["Worker", "WorkerError", "main"]
+__all__ = ["ATTEMPTS", "Worker", "WorkerDied", "WorkerError", "main", "run_again"]
 
 _JOBS = 8
 """Jobs after which a worker is replaced: about 150 MB of growth."""
+
+ATTEMPTS = 3
+"""How often a job is given out whose process dies."""
+
+_LEAST_TIMEOUT, _EPOCHS_OF_TIMEOUT = 600, 10
+"""Seconds, and longest epochs, without a step after which a process hangs."""
+
+_SLICE = 5
+"""Seconds of one wait: a machine that was asleep has not waited longer."""
+
+_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "XlaRuntimeError")
 
 
 _PROGRAM = """
@@ -46,24 +66,40 @@ modules."""
 
 
 class WorkerError(RunError):
-    """A job failed, or the process that ran it died."""
+    """A job failed, by an error of its own."""
+
+
+class WorkerDied(WorkerError):
+    """The process of a job died or hung: another one may do the job."""
 
 
 class Worker:
     """Runs training jobs in another process. Use as a context manager.
 
     Args:
-        log: File to which the process' messages are appended.
+        log: File to which the process' messages are appended; its temporary files go beside it.
+        timeout: Seconds without a training step after which the process is ended. By default ten
+            times the longest epoch so far, and ten minutes at least.
+        print_fn: Called with lines on what the process finds damaged.
 
     Example:
         >>> with Worker("worker.log") as worker:
         ...     result = worker.run(job)
     """
 
-    def __init__(self, log: str | Path):
+    def __init__(
+        self,
+        log: str | Path,
+        timeout: float | None = None,
+        print_fn: Callable[[str], None] = lambda line: None,
+    ):
         self._log = Path(log)
+        self._timeout = timeout
+        self._print_fn = print_fn
         self._process: subprocess.Popen | None = None
+        self._lines: queue.Queue[str | None] = queue.Queue()
         self._jobs = 0
+        self._longest_epoch = 0.0
 
     def __enter__(self):
         return self
@@ -80,17 +116,30 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(),
+                env={**_environment(), "TMPDIR": self._scratch()},
                 text=True,
             )
+        self._lines = queue.Queue()
+        arguments = (self._process.stdout, self._lines)
+        threading.Thread(target=_read_lines, args=arguments, daemon=True).start()
         self._jobs = 0
+
+    def _scratch(self) -> str:
+        """Return an empty folder for the process' temporary files, which a killed one leaves."""
+        folder = self._log.absolute().parent / SCRATCH / "worker"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        return str(folder)
 
     def close(self) -> None:
         """End the process at once."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            self._process.stdin.close()
             self._process = None
+        shutil.rmtree(self._log.absolute().parent / SCRATCH / "worker", ignore_errors=True)
 
     def run(
         self, job: dict[str, Any], on_epoch: Callable[[dict], None] | None = None
@@ -105,7 +154,9 @@ class Worker:
             What `run_job` returns.
 
         Raises:
-            WorkerError: The job failed (the message is the error's) or its process died.
+            WorkerError: The job failed; the message is the error's.
+            WorkerDied: Its process died, or made no step for too long.
+            MachineError: The process could not read or write its files.
         """
         if self._jobs >= _JOBS or (self._process and self._process.poll() is not None):
             self.close()
@@ -117,18 +168,86 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # the process is dead; reading says so below
-        for line in self._process.stdout:
+        while (line := self._next_line()) is not None:
             message = json.loads(line)
             if "result" in message:
                 return message["result"]
             if "error" in message:
-                raise WorkerError(message["error"])
-            if on_epoch is not None:
-                on_epoch(message["epoch"])
+                self._fail(message)
+            if "damage" in message:
+                self._print_fn(message["damage"])
+            if "epoch" in message:
+                self._longest_epoch = max(self._longest_epoch, message["epoch"]["seconds"])
+                if on_epoch is not None:
+                    on_epoch(message["epoch"])
         code = self._process.wait()
         self.close()
         cause = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
-        raise WorkerError(f"the training process died of {cause}; see {self._log}")
+        raise WorkerDied(f"the training process died of {cause}; see {self._log}")
+
+    def _next_line(self) -> str | None:
+        """Return the process' next line, None at its end."""
+        limit = self._timeout
+        if limit is None:
+            limit = max(_LEAST_TIMEOUT, _EPOCHS_OF_TIMEOUT * self._longest_epoch)
+        waited = 0.0
+        while waited < limit:
+            began = time.monotonic()
+            try:
+                return self._lines.get(timeout=min(_SLICE, limit - waited))
+            except queue.Empty:
+                waited += min(_SLICE, time.monotonic() - began)
+        self.close()
+        raise WorkerDied(
+            f"the training process made no step for {limit:.0f} s (`trial_timeout`) and was ended; "
+            f"see {self._log}"
+        )
+
+    def _fail(self, message: dict[str, Any]) -> None:
+        if message["kind"] == "machine":
+            raise MachineError(f"{message['error']}; see {self._log}")
+        if message["kind"] == "memory":
+            self.close()  # what it holds of the memory goes with it
+        raise WorkerError(message["error"])
+
+
+def run_again(
+    worker: Worker,
+    job: dict[str, Any],
+    name: str,
+    print_fn: Callable[[str], None],
+    on_epoch: Callable[[dict], None] | None = None,
+) -> dict[str, Any]:
+    """Run a job, and again where its process dies: twice at most.
+
+    Args:
+        worker: Where to run it.
+        job: The job.
+        name: What it is called in a line about that.
+        print_fn: Called with such a line.
+        on_epoch: As for `Worker.run`.
+
+    Raises:
+        WorkerError: As for `Worker.run`; of a process that died each time, the last one's.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return worker.run(job, on_epoch)
+        except WorkerDied as error:
+            print_fn(f"{name}: {error}; given out again ({attempt} of {ATTEMPTS - 1})")
+    try:
+        return worker.run(job, on_epoch)
+    except WorkerDied as error:
+        raise WorkerDied(f"{error} ({ATTEMPTS} attempts)") from error
+
+
+def _read_lines(stream, lines: queue.Queue) -> None:
+    """Put the whole lines of a process into a queue, and None at its end."""
+    with stream:
+        for line in stream:
+            if line.endswith("\n"):
+                lines.put(line)
+    lines.put(None)
 
 
 def _package() -> str:
@@ -148,7 +267,14 @@ def _environment() -> dict[str, str]:
 
 
 def run_job(
-    config: dict, data: dict, settings: dict, checkpoint=None, start=None, until=None, emit=None
+    config: dict,
+    data: dict,
+    settings: dict,
+    checkpoint=None,
+    start=None,
+    until=None,
+    run_dir=None,
+    answer: Callable[..., None] = lambda **message: None,
 ) -> dict[str, Any]:
     """Train one network; the work of a job.
 
@@ -159,36 +285,69 @@ def run_job(
         checkpoint: Checkpoint to keep and to go on from.
         start: Checkpoint to begin with where there is none yet at `checkpoint`.
         until: Epoch after which to stop.
-        emit: Called with the history's row after every epoch.
+        run_dir: Run folder that is not made anew where it is deleted.
+        answer: Called with ``epoch``, the history's row, after every epoch, with ``damage``, a
+            line about a checkpoint, and with ``alive`` as long as something moves.
 
     Returns:
         ``history``, a list of rows, and ``diverged``.
     """
-    import shutil
-
     import keras
 
     from keras_resnets.data.load import load_data
     from keras_resnets.models.config import config_from_dict
     from keras_resnets.training.fit import prepare_device, train
+    from keras_resnets.training.generations import begin_from
     from keras_resnets.training.settings import TrainingSettings
 
     settings = TrainingSettings(**settings)
     prepare_device(settings)
     keras.utils.clear_session()
-    if start is not None and not Path(checkpoint).is_file():
-        shutil.copy(Path(start).with_suffix(".json"), Path(checkpoint).with_suffix(".json"))
-        shutil.copy(start, f"{checkpoint}.tmp")
-        os.replace(f"{checkpoint}.tmp", checkpoint)
-    result = train(
-        config_from_dict(config),
-        load_data(**data),
-        settings,
-        checkpoint=checkpoint,
-        until=until,
-        on_epoch=lambda row, _: emit(row),
-    )
+    alive = _Pulse(answer)
+    tell = lambda line: answer(damage=line)  # noqa: E731
+    with contextlib.nullcontext() if run_dir is None else while_there(run_dir):
+        if start is not None and (line := begin_from(Path(start), Path(checkpoint))) is not None:
+            tell(line)
+        result = train(
+            config_from_dict(config),
+            load_data(**data, progress=alive),
+            settings,
+            checkpoint=checkpoint,
+            until=until,
+            on_epoch=lambda row, _: answer(epoch=row),
+            callbacks=[_pulse_callback(alive)],
+            on_damage=tell,
+        )
     return {"history": result.history, "diverged": result.diverged}
+
+
+class _Pulse:
+    """Answers that something moves, once a second at most."""
+
+    def __init__(self, answer: Callable[..., None]):
+        self._answer = answer
+        self._last = 0.0
+
+    def __call__(self, *_, **__) -> None:
+        now = time.monotonic()
+        if now - self._last >= 1:
+            self._last = now
+            self._answer(alive=True)
+
+
+def _pulse_callback(alive: _Pulse):
+    import keras
+
+    class Pulse(keras.callbacks.Callback):
+        """Tells of every step."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            alive()
+
+        def on_test_batch_end(self, batch, logs=None):
+            alive()
+
+    return Pulse()
 
 
 def main() -> None:
@@ -204,14 +363,27 @@ def main() -> None:
 
     for line in sys.stdin:
         try:
-            result = run_job(**json.loads(line), emit=lambda row: answer(epoch=row))
+            result = run_job(**json.loads(line), answer=answer)
         except Exception as error:  # the parent decides what a failed job means
             import traceback
 
             traceback.print_exc()
-            answer(error=f"{type(error).__name__}: {error}".splitlines()[0][:500])
+            kind, reason = _kind_of(error)
+            answer(error=reason, kind=kind)
         else:
             answer(result=result)
+
+
+def _kind_of(error: Exception) -> tuple[str, str]:
+    """Return whose failure an error is (``"machine"``, ``"memory"``, ``"job"``), and its reason."""
+    name = type(error).__name__
+    reason = f"{name}: {error}".splitlines()[0][:500]
+    failure = machine_failure(error)
+    if failure is not None:
+        return "machine", failure
+    if isinstance(error, DataError):  # of all jobs: they have the data in common
+        return "machine", reason
+    return ("memory" if name in _OF_MEMORY else "job"), reason
 
 
 def _die_with_parent() -> None:

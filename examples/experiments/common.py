@@ -22,8 +22,8 @@ from keras_resnets.errors import InputError, RunError
 from keras_resnets.files import csv_text, replacing, write_json, write_text
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.training import TrainingSettings, train
-from keras_resnets.training.callbacks import remove_checkpoint
 from keras_resnets.training.fit import prepare_device
+from keras_resnets.training.generations import remove_checkpoint
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from keras_resnets.files import flat, plain_cell
 from keras_resnets.models.files import archived_config
 from keras_resnets.reading import read_json, read_text, reason
 
-__all__ = ["Run", "read_run", "read_runs"]
+__all__ = ["Run", "read_run", "read_runs", "trial_files"]
 
 _COMMANDS = ("train", "search")
 
@@ -159,6 +160,13 @@ def _check_number(name: str, value) -> None:
         raise TypeError(f"`{name}` is not a number: {value!r:.40}")
 
 
+def trial_files(run_dir: Path) -> list[Path]:
+    """Return the files of a search's trials by their names; what else lies there is passed over."""
+    folder = run_dir / "trials"
+    beside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in beside if re.fullmatch(r"\d+\.json", path.name) and path.is_file()]
+
+
 def _read_identity(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         what = "a file" if path.exists() else "missing"
@@ -199,7 +207,7 @@ def _read_search(path: Path, settings, summary) -> dict[str, Any]:
         history = _read_history(path / "history.csv")
         test, seconds = best["test_accuracy"], summary["seconds"]
     else:
-        trials = [_read_json(file) for file in sorted((path / "trials").glob("[!.]*.json"))]
+        trials = [_read_json(file) for file in trial_files(path)]
         best = next((t for t in ranked(trials) if t["status"] == "ok"), {})
         history, planned = best.get("history", []), best.get("epochs", settings["epochs"])
         test, seconds = None, sum(trial["seconds"] for trial in trials)
@@ -219,7 +227,7 @@ def _cost(path: Path) -> tuple[int | None, int | None]:
     from keras_resnets.models.config import config_from_dict
     from keras_resnets.models.cost import complexity
 
-    for name in ("checkpoint.keras", "best.keras"):
+    for name in ("checkpoint.keras", "checkpoint-previous.keras", "best.keras"):
         try:
             network = archived_config(path / name)["config"]["network"]
         except FileNotFoundError:

@@ -26,6 +26,7 @@ from keras_resnets.cli.searching import search
 from keras_resnets.cli.showing import show_data
 from keras_resnets.cli.training import recipes, train
 from keras_resnets.errors import nearest
+from keras_resnets.scratch import command_scratch
 from keras_resnets.tensorflow_logs import loud_start
 from keras_resnets.words import printable
 
@@ -75,7 +76,9 @@ def cli(context, verbose):
     """Search, train, describe and export residual networks."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-    elif verbose:
+        return
+    context.with_resource(command_scratch())
+    if verbose:
         loud_start()
     else:
         context.with_resource(_silenced_libraries())

@@ -54,10 +54,17 @@ __all__ = ["search"]
 @click.option("--max-macs", type=Count(), help="Most multiply-adds for one image: 20M.")
 @click.option("--blocks", "blocks_per_stage", type=str, help="Blocks per stage to try: 1,2,3.")
 @click.option("--widths", type=str, help="First-stage widths to try: 8,16,32,48.")
+@click.option(
+    "--trial-timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Without a training step, end a candidate's process.  [default: 10 epochs, 10 minutes at "
+    "least]",
+)
 @click.option("--run-dir", type=click.Path(), help="Folder for the results.")
 @dry_run_option
 @quiet_option
-def search(run_dir, blocks_per_stage, widths, dry_run, verbose, **options):
+def search(run_dir, blocks_per_stage, widths, trial_timeout, dry_run, verbose, **options):
     """Search depth and width, train the winner, export and verify it.
 
     Without options: on the embedded handwritten digits, in a few minutes on two cores. Interrupted,
@@ -75,7 +82,14 @@ def search(run_dir, blocks_per_stage, widths, dry_run, verbose, **options):
     check_search(settings, run_dir)
     from keras_resnets.tuning.search import search as run  # after the checks: TensorFlow is slow
 
-    run(settings, run_dir, print_fn=click.echo, verbose=verbose, dry_run=dry_run)
+    run(
+        settings,
+        run_dir,
+        print_fn=click.echo,
+        verbose=verbose,
+        dry_run=dry_run,
+        trial_timeout=trial_timeout,
+    )
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnets.data.options import check_data
+from keras_resnets.environment import run_environment
 from keras_resnets.errors import InputError
 from keras_resnets.evaluation import names as class_name_sources
 from keras_resnets.evaluation.crops import CropPlan, check_crops, plan_crops
@@ -63,7 +64,8 @@ def run_evaluate(
     Returns:
         What ``evaluation.json`` holds: ``model``, ``format``, ``data``, ``split``, ``crops``,
         ``views``, ``outputs`` (``"probabilities"``, or ``"logits"`` that softmax was applied to),
-        ``seconds``, ``class_names``, and the attributes of `Metrics`.
+        ``seconds``, ``class_names``, ``fingerprint`` of the data, ``environment`` as
+        `run_environment` has it, and the attributes of `Metrics`.
 
     Raises:
         InputError: An argument is illegal, the model or the data set cannot be read or do not fit
@@ -96,6 +98,8 @@ def run_evaluate(
     with print_fn.counting("images") as bar:
         scores, labels = _answers(model, plan, batches, images, total, progress or bar)
     seconds = time.perf_counter() - began
+    from keras_resnets.training.execution import choose_execution  # TensorFlow is slow
+
     images.check_found(split, len(labels), total)
     metrics = metrics_of(scores.results(), labels, images.class_names, floor=scores.floor)
     result = {
@@ -109,6 +113,8 @@ def run_evaluate(
         "outputs": "probabilities" if scores.are_probabilities else "logits",
         "seconds": round(seconds, 3),
         "class_names": list(images.class_names),
+        "fingerprint": images.fingerprint,
+        "environment": run_environment(choose_execution().device),
         **metrics.to_dict(),
     }
     if output is not None:

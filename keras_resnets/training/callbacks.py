@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Callable
@@ -13,10 +12,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_resnets.errors import RunError
-from keras_resnets.files import replacing, write_json
+from keras_resnets.errors import MachineError, RunError
+from keras_resnets.files import replacing
 from keras_resnets.training.averages import Averages
 from keras_resnets.training.distribution import Devices
+from keras_resnets.training.generations import averages_path, next_model, turn_over
 from keras_resnets.training.optimizers import inner
 from keras_resnets.training.recipes.recipe import Schedule
 
@@ -29,11 +29,8 @@ __all__ = [
     "Log",
     "Patience",
     "Rates",
-    "averages_path",
     "best_epoch",
     "plateaus",
-    "read_checkpoint_history",
-    "remove_checkpoint",
 ]
 
 HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -246,10 +243,10 @@ class Checkpoints(keras.callbacks.Callback):
     """Writes the last state, and the best epoch's model, beside and renamed.
 
     After every epoch, as long as that takes less than a tenth of the time; in any case after the
-    last one.
+    last one. The state before it is kept: see `keras_resnets.training.generations`.
 
     Args:
-        path: ``.keras`` file of the state; the history goes beside it as ``.json``.
+        path: ``.keras`` file of the state.
         best: ``.keras`` file of the best epoch's model, None for none.
         deliver: Function from weights to the model to write there.
         history: Rows of the epochs.
@@ -301,9 +298,11 @@ class Checkpoints(keras.callbacks.Callback):
         began = time.monotonic()
         try:
             self._write()
+        except RunError:
+            raise
         except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by either
             kept = self.path.is_file()
-            raise RunError(
+            raise MachineError(
                 f"checkpoint {str(self.path)!r} cannot be written after epoch "
                 f"{len(self.history)}: {' '.join(str(error).split())[:200]}; "
                 + ("the same command goes on from the one before" if kept else "there is none yet")
@@ -314,34 +313,17 @@ class Checkpoints(keras.callbacks.Callback):
     def _write(self) -> None:
         """Write what belongs to the state, then the state, which makes the rest count."""
         if self.devices.is_chief:
-            write_json(self.path.with_suffix(".json"), self.history)
             if self._unsaved_best is not None:
                 with replacing(self.best) as beside:
                     self.deliver(self._unsaved_best).save(beside)
                 self._unsaved_best = None
             if self.averages is not None:
                 self.averages.save(averages_path(self.path, len(self.history)))
-        with self.devices.writing(self.path) as beside, _all_trainable(self.model):
+        with self.devices.writing(next_model(self.path)) as beside, _all_trainable(self.model):
             self.model.save(beside)
         if self.devices.is_chief:
-            for path in _averages_beside(self.path):
-                if path != averages_path(self.path, len(self.history)):
-                    path.unlink()
-
-
-def averages_path(checkpoint: Path, epoch: int) -> Path:
-    """Return where the averages that belong to a checkpoint of an epoch are."""
-    return checkpoint.with_name(f"{checkpoint.stem}-averages-{epoch}.npz")
-
-
-def _averages_beside(checkpoint: Path) -> list[Path]:
-    return list(checkpoint.parent.glob(f"{checkpoint.stem}-averages-*.npz"))
-
-
-def remove_checkpoint(checkpoint: Path) -> None:
-    """Remove a checkpoint and what belongs to it."""
-    for path in (checkpoint, checkpoint.with_suffix(".json"), *_averages_beside(checkpoint)):
-        path.unlink(missing_ok=True)
+            steps = int(self.model.optimizer.iterations)
+            turn_over(self.path, self.history, steps, self.averages is not None)
 
 
 @contextlib.contextmanager
@@ -355,8 +337,3 @@ def _all_trainable(model):
     finally:
         for layer in frozen:
             layer.trainable = False
-
-
-def read_checkpoint_history(path: Path) -> list[dict]:
-    """Return the history beside a checkpoint."""
-    return json.loads(path.with_suffix(".json").read_text())

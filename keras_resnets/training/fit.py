@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_resnets.data.load import ImageData
-from keras_resnets.errors import ConfigError
+from keras_resnets.errors import ConfigError, RunError
 from keras_resnets.models.builder import create_model
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.network import Network
@@ -24,6 +24,13 @@ from keras_resnets.training.callbacks import HISTORY, Divergence
 from keras_resnets.training.class_weights import class_weight_vector
 from keras_resnets.training.distribution import Devices, open_strategy, synchronize_batch_norm
 from keras_resnets.training.execution import compile_for, execution_for
+from keras_resnets.training.generations import (
+    Generation,
+    averages_path,
+    find_generations,
+    is_whole_model,
+    settle,
+)
 from keras_resnets.training.health import HealthWatch, Subject
 from keras_resnets.training.losses import compile_for_evaluation, make_loss, needs_one_hot
 from keras_resnets.training.optimizers import make_optimizer
@@ -272,6 +279,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     devices: Devices | None = None,
     on_warning: Callable[[str], None] | None = None,
+    on_damage: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Train a network from its configuration, or go on where a checkpoint ends.
 
@@ -282,7 +290,8 @@ def train(
         settings: How to train.
         checkpoint: A ``.keras`` file to write checkpoints to (beside, then renamed) after each
             epoch, as long as that takes less than a tenth of the time, and to go on from if it
-            exists. It must belong to the same configuration, data and settings.
+            exists. It must belong to the same configuration, data and settings. One that is damaged
+            gives way to the one before it, and without that the training begins again.
         best: A ``.keras`` file to write the model of the best epoch to, with each checkpoint.
         until: Epoch after which to stop, of the run's epochs; all by default.
         on_epoch: Called after every epoch with its row and all rows so far.
@@ -290,13 +299,14 @@ def train(
         devices: The devices, if they are open already; the settings' strategy is opened otherwise.
         on_warning: Called with each line about a training that does not learn: validation that
             stays at chance, one class predicted for every image. None to say nothing.
+        on_damage: Called with a line on what is damaged of the checkpoint, and lost.
 
     Returns:
         The trained model and its history; bit for bit the same after an interruption.
 
     Raises:
         ConfigError: Settings, network and data disagree.
-        RunError: A checkpoint cannot be written.
+        RunError: A checkpoint cannot be written, or not be read by this version of Keras.
 
     Example:
         >>> data = load_data()
@@ -317,7 +327,7 @@ def train(
     if best is None and settings.patience is not None and checkpoint is not None:
         best = checkpoint.with_name(f"{checkpoint.stem}-best.keras")
     best = None if best is None or settings.all_data else Path(best)
-    if checkpoint is None or not run.load(checkpoint):
+    if checkpoint is None or not run.load(checkpoint, best, on_damage or (lambda line: None)):
         run.build()
     if on_warning is not None and not settings.all_data:
         callbacks = [*callbacks, run.watch(on_warning)]
@@ -368,30 +378,62 @@ class _Run:
         with self.devices.scope():
             self.model = build_for_training(self.config, self.settings, self.plan, self.devices)
 
-    def load(self, checkpoint: Path) -> bool:
-        """Take the model and the history up to the epoch that the model has seen.
-
-        The history is written before the model: what a crash between the two leaves is too long.
+    def load(self, checkpoint: Path, best: Path | None, on_damage: Callable[[str], None]) -> bool:
+        """Take the newest generation of a checkpoint that can be trusted.
 
         Returns:
-            Whether there is a checkpoint.
+            Whether there is one.
         """
-        with self.devices.reading(checkpoint) as path:
-            if path is None:
-                return False
-            with self.devices.scope():
-                self.model = keras.saving.load_model(path)
+        chief = self.devices.is_chief
+        found = self._find(checkpoint, best) if chief else None
+        while self.devices.from_chief(chief and found.newest is not None):
+            reason = self._read(found.newest if chief else None, checkpoint)
+            if reason is None:
+                break
+            if chief:
+                found = found.without_newest(reason)
+            self.model, self.history = None, []
+        if chief:
+            if (line := found.line()) is not None:
+                on_damage(line)
+            settle(checkpoint, found)
+        return self.model is not None
+
+    def _find(self, checkpoint: Path, best: Path | None):
+        found = find_generations(checkpoint)
+        number = around.best_epoch(found.newest.history) if found.whole else None
+        if best is None or number is None or is_whole_model(best):
+            return found
+        what = "damaged" if best.is_file() else "missing"
+        return found.without_all(f"{best.name}, the model of epoch {number}, is {what}")
+
+    def _read(self, generation: Generation | None, checkpoint: Path) -> str | None:
+        """Take the chief's generation; return why it is of no use, None where it is taken."""
+        facts = generation and [generation.iterations, generation.averages is not None]
+        iterations, averaged = self.devices.from_chief(facts)
+        self._read_model(generation.model if generation else checkpoint)
         if self.settings.sync_batch_norm:
             synchronize_batch_norm(self.model)
+        self.history = self.devices.from_chief(generation and generation.history)
         # Rounded up, since loss scaling skips steps without counting them.
-        seen = math.ceil(int(self.model.optimizer.iterations) / self.plan.steps_per_epoch)
-        chief = self.devices.is_chief
-        history = around.read_checkpoint_history(checkpoint)[:seen] if chief else None
-        self.history = self.devices.from_chief(history)
-        if self.averages is not None:
-            with self.devices.reading(around.averages_path(checkpoint, seen)) as path:
+        least = math.ceil(iterations / self.plan.steps_per_epoch)
+        if int(self.model.optimizer.iterations) != iterations or least > len(self.history):
+            return f"history and optimizer disagree after epoch {len(self.history)}"
+        if averaged != (self.averages is not None):
+            return "the averages are missing"
+        if averaged:
+            with self.devices.reading(averages_path(checkpoint, len(self.history))) as path:
                 self.averages.load(path)
-        return True
+        return None
+
+    def _read_model(self, model: Path) -> None:
+        with self.devices.reading(model) as path:
+            try:
+                with self.devices.scope():
+                    self.model = keras.saving.load_model(path)
+            except (ValueError, TypeError, KeyError) as error:  # of another version of Keras
+                reason = " ".join(str(error).split())[:200]
+                raise RunError(f"checkpoint {str(model)!r} cannot be read: {reason}") from error
 
     def fit(self, until, checkpoint, best, on_epoch, callbacks) -> None:
         every = self._callbacks(until, checkpoint, best, on_epoch, callbacks)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from keras_resnets.run_folder import Length
+from keras_resnets.state import DamagedError, read_state
+from keras_resnets.training.generations import find_generations
 from keras_resnets.training.recipes.recipe import displaced
 from keras_resnets.training.settings import TrainingPlan, TrainingSettings
 from keras_resnets.words import count
@@ -119,20 +120,19 @@ def _refusal(settings, here, there, plan: TrainingPlan | None, path: Path) -> st
             f"was ended after {epochs} by `patience`={settings.patience}, as it would be "
             f"with {asked}: {other_dir} with another --patience"
         )
-    if plan is not None and not (path / "checkpoint.keras").is_file():
+    if plan is not None and not find_generations(path / "checkpoint.keras").whole:
         return f"has no checkpoint.keras any more, which a longer run resumes from: {other_dir}"
     return None
 
 
 def epochs_done(path: Path) -> int:
     """Return the number of epochs whose results a run folder holds."""
-    checkpoint = path / "checkpoint.keras"
-    rows = []
-    if checkpoint.is_file():
-        rows = json.loads(checkpoint.with_suffix(".json").read_text())
-    return max(len(rows), _summary(path).get("epochs", 0))
+    done = find_generations(path / "checkpoint.keras").epochs
+    return max(done, _summary(path).get("epochs", 0))
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    summary = path / "summary.json"
-    return json.loads(summary.read_text()) if summary.is_file() else {}
+    try:
+        return read_state(path / "summary.json")
+    except (FileNotFoundError, DamagedError):
+        return {}

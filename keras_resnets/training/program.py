@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +10,16 @@ from typing import Any
 
 from keras_resnets.data.load import ImageData, load_data, missing_download
 from keras_resnets.data.settings import DataSettings
+from keras_resnets.environment import run_environment
 from keras_resnets.errors import InputError
 from keras_resnets.files import write_json, write_text
 from keras_resnets.models.catalog import model_config
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.cost import complexity
 from keras_resnets.run_folder import RunFolder
+from keras_resnets.state import write_state
 from keras_resnets.training import transfer
-from keras_resnets.training.callbacks import best_epoch, remove_checkpoint
+from keras_resnets.training.callbacks import best_epoch
 from keras_resnets.training.checks import check_training, network_size, run_identity
 from keras_resnets.training.curves import write_curves
 from keras_resnets.training.distribution import open_strategy
@@ -31,6 +32,7 @@ from keras_resnets.training.fit import (
     train,
     training_data,
 )
+from keras_resnets.training.generations import find_generations, remove_checkpoint
 from keras_resnets.training.health import Subject, at_chance, one_class_warning, only_class
 from keras_resnets.training.length import can_grow, epochs_done, training_length
 from keras_resnets.training.planning import check_image_size, plan_lines
@@ -145,7 +147,7 @@ def run_training(
 def _finished(folder: RunFolder, print_fn, profile: bool) -> dict[str, Any]:
     """Return the summary of a run that is finished, and say so."""
     print_fn(wrap(f"{folder.path} is finished" + "; nothing is left to profile" * profile))
-    return json.loads((folder / "summary.json").read_text())
+    return folder.summary()
 
 
 def _settle(folder: RunFolder, images: ImageData, settings: TrainingSettings) -> None:
@@ -213,6 +215,7 @@ class _Program:
             *self.images.notes,
             *self.plan_lines,
             f"on {execution}{shared}",
+            *folder.damage,
         ]
         done = epochs_done(folder.path)
         if done:
@@ -267,6 +270,7 @@ class _Program:
                 callbacks=[*callbacks, *filter(None, [bar])],
                 devices=devices,
                 on_warning=print_fn if devices.is_chief else None,
+                on_damage=lambda line: print_fn(wrap(line)),
             )
         if result.diverged:
             raise InputError(self._divergence(result, folder / "checkpoint.keras"))
@@ -297,14 +301,16 @@ class _Program:
                 "image_shape": list(self.images.image_shape),
                 "images": self.images.sizes,
                 "classes": list(self.images.class_names),
+                "fingerprint": self.images.fingerprint,
             },
+            "environment": run_environment(execution_for(self.settings).device),
         }
         write_model(result.model, folder / "model.keras")
         write_text(folder / "config.json", result.model.config.to_json() + "\n")
         write_json(folder / "recipe.json", self.settings.recipe.to_dict())
         write_history(history, folder / "history.csv")
         write_curves(history, folder / "curves.png", self._title)
-        write_json(folder / "summary.json", summary)  # its presence means "finished"
+        write_state(folder / "summary.json", summary)  # its presence means "finished"
         if result.out_of_patience or not can_grow(self.given, self.plan):
             remove_checkpoint(folder / "checkpoint.keras")
         if result.out_of_patience:
@@ -333,9 +339,8 @@ class _Program:
 
     def _divergence(self, result, checkpoint: Path) -> str:
         good = "there is no checkpoint of a good epoch"
-        if checkpoint.is_file():
-            rows = json.loads(checkpoint.with_suffix(".json").read_text())
-            good = f"{str(checkpoint)!r} holds epoch {len(rows)}, the last good one"
+        if epochs := find_generations(checkpoint).epochs:
+            good = f"{str(checkpoint)!r} holds epoch {epochs}, the last good one"
         return (
             f"training diverged: {result.divergence}; {good}. Begin in another --run-dir with a "
             f"lower `learning_rate` than {self.settings.learning_rate:g} (--lr) or a longer warm-up"

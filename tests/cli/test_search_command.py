@@ -86,7 +86,18 @@ def test_it_says_what_it_will_do_and_how_far_it_is(searched):
 def test_the_run_folder_holds_what_is_promised_and_no_more(searched):
     names = {path.name for path in (searched[0] / "run").iterdir()}
     assert names >= FILES
-    assert names - FILES == {"run.json", "trials", "winner.json", "worker.log", ".lock"} & names
+    assert (
+        names - FILES
+        == {
+            "run.json",
+            ".run.json",
+            "trials",
+            "winner.json",
+            "worker.log",
+            ".lock",
+        }
+        & names
+    )
     assert (searched[0] / "run" / "saved_model" / "saved_model.pb").is_file()
 
 

@@ -96,7 +96,10 @@ def test_averages_are_evaluated_saved_and_resumed(config, few_digits, tmp_path):
     for weight, same in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "model-averages-3.npz",
         "model-averages-4.npz",
+        "model-previous.json",
+        "model-previous.keras",
         "model.json",
         "model.keras",
     ]

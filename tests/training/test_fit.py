@@ -79,15 +79,6 @@ def test_other_networks_go_on_to_the_bit_too(name, few_digits, tmp_path):
     _assert_same(train(config, few_digits, SETTINGS, checkpoint=checkpoint), whole)
 
 
-def test_a_history_ahead_of_its_model_is_cut(uninterrupted, few_digits, tmp_path):
-    """What a crash between the two writes leaves."""
-    config, checkpoint = uninterrupted.model.config, tmp_path / "model.keras"
-    first = train(config, few_digits, SETTINGS, checkpoint=checkpoint, until=2)
-    ahead = [*first.history, {**first.history[-1], "epoch": 3, "loss": -1}]
-    checkpoint.with_suffix(".json").write_text(json.dumps(ahead))
-    _assert_same(train(config, few_digits, SETTINGS, checkpoint=checkpoint), uninterrupted)
-
-
 def test_a_history_without_a_model_is_no_checkpoint(uninterrupted, few_digits, tmp_path):
     (tmp_path / "model.json").write_text("[]")
     result = train(

@@ -14,6 +14,7 @@ import pytest
 
 from keras_resnets import config_from_dict, model_config
 from keras_resnets.errors import ConfigError, DataError, InputError, RunFolderError
+from keras_resnets.state import read_state
 from keras_resnets.training import TrainingSettings, choose_execution
 from keras_resnets.training.fit import HISTORY
 from keras_resnets.training.program import clock, run_training
@@ -58,7 +59,7 @@ def test_the_folder_holds_the_results_and_nothing_else(finished):
         "run.json",
         "summary.json",
     ]
-    assert json.loads((folder / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    assert read_state(folder / "summary.json") == json.loads(json.dumps(summary))
 
 
 def test_the_files_agree_with_each_other(finished, digits):

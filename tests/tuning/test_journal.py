@@ -27,6 +27,8 @@ def trial(trial_id, accuracy=0.5, macs=1000, status="ok", **more):
         "status": status,
         "message": "it died" if status == "failed" else "",
         "values": {"width": 16, "learning_rate": 0.1},
+        "config": {},
+        "history": [],
         **more,
     }
 
@@ -38,7 +40,7 @@ def test_columns_begin_with_the_id_and_hold_what_is_asked():
 
 def test_what_is_added_is_found_again(tmp_path):
     journal = Journal(tmp_path)
-    rows = [trial("1", 0.25), trial("0", None, status="failed")]
+    rows = [trial("1", 0.25), trial("0", None, status="diverged")]
     for row in rows:
         journal.add(row)
     again = Journal(tmp_path)
@@ -48,17 +50,17 @@ def test_what_is_added_is_found_again(tmp_path):
     table = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
     assert tuple(table[0]) == COLUMNS
     assert [(row["id"], row["val_accuracy"], row["status"]) for row in table] == [
-        ("0", "", "failed"),
+        ("0", "", "diverged"),
         ("1", "0.25", "ok"),
     ]
 
 
-def test_where_all_failed_all_is_tried_again(tmp_path):
+def test_what_failed_is_tried_again(tmp_path):
     for trial_id in ("0", "1", "2"):
         Journal(tmp_path).add(trial(trial_id, None, status="failed"))
     assert len(Journal(tmp_path)) == 0
     Journal(tmp_path).add(trial("3"))
-    assert len(Journal(tmp_path)) == 4
+    assert [row["id"] for row in Journal(tmp_path).trials] == ["3"]
 
 
 def test_another_searchs_trial_is_refused(tmp_path):

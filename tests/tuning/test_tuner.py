@@ -43,7 +43,7 @@ class Pretender:
         return {"history": [row], "diverged": wrong == "diverged"}
 
 
-def run(folder, worker, first_trials=None, **settings):
+def run(folder, worker, first_trials=None, announced=None, **settings):
     """Run the trials of a search; return its journal, oracle and the rows it announced."""
     settings = SearchSettings(**{"trials": 5, "epochs": 12, "seed": 0, **settings})
     hyperparameters = keras_tuner.HyperParameters()
@@ -57,7 +57,7 @@ def run(folder, worker, first_trials=None, **settings):
         seed=settings.seed,
         first_trials=first_trials,
     )
-    journal, announced = Journal(folder), []
+    journal, announced = Journal(folder), [] if announced is None else announced
     SearchTuner(oracle, settings, BASE, journal, worker, announced.append, folder).search()
     return journal, oracle, announced
 
