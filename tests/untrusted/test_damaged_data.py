@@ -1,6 +1,7 @@
 """Damaged TFRecord shards, metadata and models: one line of ours wherever they are read."""
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -94,6 +95,18 @@ def test_metadata(prepared, file, content):
         refused = ""  # what the builder's own code says is enough for the library
         assert data.image_shape == (8, 8, 1)
     assert ONE_LINE.match(refused), refused
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_among_the_shards(prepared):
+    from keras_resnets.data import load_data
+
+    root, place = prepared("pipe")
+    (shard,) = place.glob("*-test.tfrecord-*")
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(DataError, match="cannot be opened: it is a named pipe, not a file"):
+        load_data(data_dir=str(root), download=False)
 
 
 def test_an_image_bomb_in_a_record(digits, monkeypatch):

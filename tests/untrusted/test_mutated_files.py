@@ -197,7 +197,7 @@ class Runner:
     def close(self):
         if self.process is not None:
             self.process.stdin.close()
-            self.process.wait(20)
+            self.process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,9 @@ def home(tmp_path_factory, runner, tfds_dir):
     shutil.copytree(home / "search", home / "unfinished")
     (home / "unfinished" / "summary.json").unlink()
     shutil.copytree(Path(tfds_dir) / "keras_resnets_digits", home / "data" / "keras_resnets_digits")
-    _write_begun(home)
+    answer = runner.ask({"call": "begun", "path": "begun"}, home, seconds=600)
+    assert answer.get("code") == 0, answer
+    assert not (home / "begun" / "summary.json").exists()
     _write_weights(home)
     return home
 
@@ -254,30 +256,6 @@ def _write_pictures(home):
         'momentum = 0.9\n[schedule]\nkind = "cosine"\nwarmup = 1\n[augmentation]\ncrop = "pad"\n'
         "padding = 2\nmixup = 0.2\nflip = true\n"
     )
-
-
-def _write_begun(home):
-    """A training that was killed after its first of two epochs."""
-    program = (
-        "import sys; from keras_resnets.training.program import *\n"
-        "from keras_resnets.training import program\n"
-        "real = program.write_history\n"
-        "def stop(history, path):\n"
-        "    real(history, path)\n"
-        "    if len(history) == 2: sys.exit(9)\n"
-        "program.write_history = stop\n"
-        "from keras_resnets.cli import main; main(['train', 'resnet8_cifar', '--epochs', '2', "
-        "'--run-dir', 'begun', '-q'])"
-    )
-    subprocess.run(
-        [sys.executable, "-P", "-c", program],
-        cwd=home,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        capture_output=True,
-        timeout=300,
-    )
-    assert (home / "begun" / "run.json").is_file()
-    assert not (home / "begun" / "summary.json").exists()
 
 
 def _write_weights(home):
