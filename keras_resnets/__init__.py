@@ -5,6 +5,9 @@ Keras as soon as both packages are imported, in either order, so that ``keras.sa
 reads models of ours.
 """
 
+import keras_resnets.search_path  # noqa: F401  before anything can be found in the current folder
+
+# isort: split
 from pathlib import Path
 
 import lazy_loader

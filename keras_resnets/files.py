@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,12 +21,19 @@ __all__ = [
     "csv_text",
     "flat",
     "is_temporary",
+    "plain_cell",
     "replacing",
     "replacing_folder",
     "sync",
     "write_json",
     "write_text",
 ]
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How cells begin that spreadsheets compute, full-width letters included (OWASP, "CSV Injection");
+or those that were quoted before, so that reading is the inverse of writing."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 _checks: list[Callable[[Path], None]] = []
 
@@ -156,12 +164,39 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def csv_text(rows: list[dict], columns) -> str:
-    """Return rows as a CSV text with a header."""
+    """Return rows as a CSV text with a header.
+
+    Texts that a spreadsheet would compute, such as a class named ``=1+2``, begin with an
+    apostrophe, which says "this is text"; `plain_cell` takes it away. Numbers stay numbers.
+
+    Args:
+        rows: The rows; what is in no column is left out.
+        columns: The columns' names.
+    """
+    cells = [[row.get(name, "") for name in columns] for row in rows]
+    return "".join(_csv_line([_quoted(cell) for cell in line]) for line in [columns, *cells])
+
+
+def plain_cell(cell: str) -> str:
+    """Return the text that `csv_text` wrote into a cell.
+
+    Example:
+        >>> plain_cell("'=1+2"), plain_cell("'tis")
+        ('=1+2', "'tis")
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _csv_line(cells: list) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # cells with either letter are quoted
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _quoted(value: Any) -> Any:
+    if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -67,7 +67,7 @@ def check_file(path: str | Path, argument: str, suffixes: Sequence[str]) -> None
         raise InputError(f"`{argument}` must end in {' or '.join(suffixes)}. Received: {path}")
     try:
         check_folder(place.absolute().parent, argument)
-        writable = not place.is_dir()
+        writable = place.is_file() or not place.exists()  # no folder, no device, no pipe
     except InputError:
         writable = False
     if not writable:

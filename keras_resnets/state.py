@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.files import write_json
+from keras_resnets.reading import check_regular, parse_json, read_bytes
 
 __all__ = ["FORMAT", "DamagedError", "file_hash", "read_state", "write_state"]
 
@@ -53,8 +54,8 @@ def read_state(path: str | Path, *, sealed: bool = False) -> dict[str, Any]:
         DamagedError: It is not a table, does not fit its checksum, or is of a newer format.
     """
     try:
-        values = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
+        values = parse_json(read_bytes(path))
+    except ValueError as error:
         raise DamagedError("it is not JSON") from error
     if not isinstance(values, dict):
         raise DamagedError("it is not a table of names and values")
@@ -83,5 +84,6 @@ def file_hash(path: str | Path) -> str:
     Raises:
         FileNotFoundError: There is no file.
     """
+    check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from keras_resnets.errors import ConfigError
+from keras_resnets.words import printable
 
 __all__ = ["Printer"]
 
@@ -35,9 +36,9 @@ class Printer:
         self._print_fn = print_fn._print_fn if inner else print_fn
 
     def __call__(self, line: str) -> None:
-        """Print a line."""
+        """Print a line, or lines; escape sequences in names are written out."""
         if self.verbose:
-            self._print_fn(line)
+            self._print_fn(printable(line, lines=True))
 
     @property
     def shows_bar(self) -> bool:

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["LINE", "clock", "compact", "count", "cut", "plural", "thousands", "wrap"]
+__all__ = [
+    "LINE",
+    "clock",
+    "compact",
+    "count",
+    "cut",
+    "json_text",
+    "plural",
+    "printable",
+    "thousands",
+    "wrap",
+]
 
 _HARD = ("epoch", "arch")
 """Endings whose ch is a k."""
 
 LINE = 80
 """Columns of a terminal that lines must fit."""
+
+_UNPRINTABLE = (
+    "\x00-\x1f\x7f-\x9f"  # what terminals obey: escape sequences, C1 included
+    "\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff"  # bytes of file names that are not UTF-8
+    "\U000e0000-\U000e007f"
+)
+"""Characters that change what stands around them, or that nobody sees: controls, directions
+(Unicode's annex 9: "Trojan Source", arXiv:2111.00169), invisible spaces and tags. Joiners (U+200C,
+U+200D) stay: scripts and emoji need them."""
+
+_IN_NAMES = re.compile(f"[{_UNPRINTABLE}]")
+_IN_TEXTS = re.compile(f"(?!\n)[{_UNPRINTABLE}]")
+_IN_JSON = re.compile(f"(?![\x00-\x1f])[{_UNPRINTABLE}]")
 
 
 def cut(items: Iterable[str], most: int) -> tuple[list[str], str]:
@@ -31,6 +59,38 @@ def cut(items: Iterable[str], most: int) -> tuple[list[str], str]:
     items = list(items)
     left = len(items) - most
     return items[:most], f"and {left:,} more" if left > 0 else ""
+
+
+def printable(text: str, lines: bool = False) -> str:
+    r"""Return a text without characters that a terminal obeys or that hide what it says.
+
+    Everything that is printed and holds names of files, classes or models goes through here.
+
+    Args:
+        text: Any text.
+        lines: Whether it has lines of its own, whose ends stay.
+
+    Returns:
+        The text with such characters as Python writes them.
+
+    Example:
+        >>> printable("cat\x1b[2J")
+        'cat\\x1b[2J'
+    """
+    return (_IN_TEXTS if lines else _IN_NAMES).sub(_escaped, text)
+
+
+def json_text(value: Any, **options) -> str:
+    """Return a value as JSON that can be printed on a terminal and reads back as it was."""
+    return _IN_JSON.sub(_escaped_in_json, json.dumps(value, **{"indent": 2, **options}))
+
+
+def _escaped(match: re.Match) -> str:
+    return ascii(match[0])[1:-1]
+
+
+def _escaped_in_json(match: re.Match) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def plural(noun: str) -> str:

@@ -6,7 +6,8 @@ jobs, and whose death costs one trial.
 
 The two sides talk in lines of JSON: a job goes in on standard input; a line for each epoch, one a
 second as long as steps are made, and one for the result come out on standard output.
-``python -m keras_resnets.tuning.worker`` is the inner side.
+`main` is the inner side. Its process takes this very package from where it lies, and nothing from
+the current folder.
 
 Three things can go wrong. The job's own error is its result. What the machine does to the process
 is not: the job is given out again. A disk that is full, or data that is gone, stops the search.
@@ -48,6 +49,21 @@ _SLICE = 5
 """Seconds of one wait: a machine that was asleep has not waited longer."""
 
 _OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "XlaRuntimeError")
+
+
+_PROGRAM = """
+import importlib.util as util, os, sys
+init = sys.argv[1]
+place = {"submodule_search_locations": [os.path.dirname(init)]}
+spec = util.spec_from_file_location("keras_resnets", init, **place)
+package = sys.modules["keras_resnets"] = util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from keras_resnets.tuning.worker import main
+main()
+"""
+"""The inner side, given the package's ``__init__.py``: a search path with the folder that holds it
+would put whatever else lies there (a checkout's files, all installed packages) before Python's own
+modules."""
 
 
 class WorkerError(RunError):
@@ -98,11 +114,11 @@ class Worker:
         # TensorFlow writes to standard error before its log level counts: into the log with it.
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "keras_resnets.tuning.worker"],
+                [sys.executable, "-P", "-c", _PROGRAM, _package()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": _search_path(), "TMPDIR": self._scratch()},
+                env={**_environment(), "TMPDIR": self._scratch()},
                 text=True,
             )
         self._lines = queue.Queue()
@@ -242,12 +258,20 @@ def _read_lines(stream, lines: queue.Queue) -> None:
     lines.put(None)
 
 
-def _search_path() -> str:
-    """Let the worker find this very package, also when it runs from a checkout."""
+def _package() -> str:
+    """Return this very package's ``__init__.py``, also when it runs from a checkout."""
     import keras_resnets
 
-    root = str(Path(keras_resnets.__file__).resolve().parent.parent)
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return str(Path(keras_resnets.__file__).resolve())
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a process that looks for no module in the current folder."""
+    # Empty parts of the variable, "/opt/lib:", mean the current folder to Python.
+    parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    path = os.pathsep.join(filter(None, parts))
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**kept, "PYTHONSAFEPATH": "1", **({"PYTHONPATH": path} if path else {})}
 
 
 def run_job(
@@ -379,7 +403,3 @@ def _die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()

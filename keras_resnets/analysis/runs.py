@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,9 @@ from typing import Any
 
 from keras_resnets.analysis.ranking import ranked
 from keras_resnets.errors import InputError
-from keras_resnets.files import flat
+from keras_resnets.files import flat, plain_cell
+from keras_resnets.models.files import archived_config
+from keras_resnets.reading import read_json, read_text, reason
 
 __all__ = ["Run", "read_run", "read_runs", "trial_files"]
 
@@ -120,7 +120,10 @@ def read_run(path: str | Path, label: str | None = None) -> Run:
         # With the lengths that followed from the data, where they were not given.
         settings = {**identity["settings"], **identity.get("planned", {})}
         found = read(path, settings, _read_json(summary) if summary.exists() else None)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        _check_types(found)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"run folder {str(path)!r} is damaged: its files lack {error}"
             if isinstance(error, KeyError)
@@ -134,6 +137,27 @@ def read_run(path: str | Path, label: str | None = None) -> Run:
         settings=_comparable(identity["settings"]),
         **found,
     )
+
+
+_NUMBERS = ("params", "macs", "planned_epochs", "test_accuracy", "seconds")
+
+
+def _check_types(found: dict[str, Any]) -> None:
+    """Raise `TypeError` for what files say that cannot be printed or drawn."""
+    for name in _NUMBERS:
+        _check_number(name, found[name])
+    if found["seconds"] is None or not math.isfinite(found["seconds"]):
+        raise TypeError("`seconds` is not a number")
+    for row in found["history"]:
+        for name, value in row.items():
+            _check_number(name, value)
+        if not isinstance(row["epoch"], int):
+            raise TypeError("`epoch` is not a whole number")
+
+
+def _check_number(name: str, value) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise TypeError(f"`{name}` is not a number: {value!r:.40}")
 
 
 def trial_files(run_dir: Path) -> list[Path]:
@@ -205,11 +229,10 @@ def _cost(path: Path) -> tuple[int | None, int | None]:
 
     for name in ("checkpoint.keras", "checkpoint-previous.keras", "best.keras"):
         try:
-            with zipfile.ZipFile(path / name) as archive:
-                network = json.loads(archive.read("config.json"))["config"]["network"]
+            network = archived_config(path / name)["config"]["network"]
         except FileNotFoundError:
             continue
-        except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        except (OSError, InputError, KeyError, TypeError) as error:
             raise InputError(f"{str(path / name)!r} is not a model of a training") from error
         cost = complexity(config_from_dict(network))
         return cost.trainable_params, cost.macs
@@ -220,23 +243,23 @@ def _read_history(path: Path) -> list[dict[str, float | None]]:
     if not path.exists():
         return []
     try:
-        rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+        rows = list(csv.DictReader(read_text(path).splitlines()))
         history = [
-            {key: None if value == "" else float(value) for key, value in row.items()}
+            {plain_cell(key): None if value == "" else float(value) for key, value in row.items()}
             for row in rows
         ]
         if not all(float(row["epoch"]).is_integer() for row in history):
             raise ValueError("an epoch is not a whole number")
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{str(path)!r} is not a history of epochs: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+        raise InputError(f"{str(path)!r} is not a history of epochs: {reason(error)}") from error
     return [{**row, "epoch": int(row["epoch"])} for row in history]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:  # of no permission, not UTF-8, not JSON
-        raise InputError(f"{str(path)!r} cannot be read: {error}") from error
+        values = read_json(path)
+    except (OSError, ValueError) as error:  # of no permission, not a file, not UTF-8, not JSON
+        raise InputError(f"{str(path)!r} cannot be read: {reason(error)}") from error
     if not isinstance(values, dict):
         raise InputError(f"{str(path)!r} cannot be read: it is not a table of names and values")
     return values

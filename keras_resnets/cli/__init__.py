@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import traceback
 import warnings
 
 import click
@@ -19,13 +20,15 @@ from keras_resnets.cli.artefacts import convert, export
 from keras_resnets.cli.checking import check_data
 from keras_resnets.cli.compare import compare
 from keras_resnets.cli.evaluating import evaluate, predict
+from keras_resnets.cli.failures import BUG, failure
 from keras_resnets.cli.networks import describe, list_
 from keras_resnets.cli.searching import search
 from keras_resnets.cli.showing import show_data
 from keras_resnets.cli.training import recipes, train
-from keras_resnets.errors import InputError, RunError, nearest
+from keras_resnets.errors import nearest
 from keras_resnets.scratch import command_scratch
 from keras_resnets.tensorflow_logs import loud_start
+from keras_resnets.words import printable
 
 __all__ = ["cli", "main"]
 
@@ -140,7 +143,10 @@ def _restore_stderr(terminal: int, shown) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command; wrong input is one line on standard error and exit code 2."""
+    """Run the command; wrong input is one line on standard error and exit code 2.
+
+    What files, disks and data do is a line too, with exit code 1; a bug keeps its traceback.
+    """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for a terminal that knows no squares
     try:
@@ -151,14 +157,31 @@ def main(args: list[str] | None = None) -> None:
         _complain(getattr(error, "message", "interrupted"))
         _end_with_threads(130)
         code = 130
-    except (click.ClickException, InputError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        _complain(message)
-        code = 2
-    except (RunError, OSError) as error:
-        _complain(str(error))
+    except BrokenPipeError:  # who read our output has read enough
+        _forget_output()
         code = 1
+    except Exception as error:
+        code = _answer(error)
     sys.exit(code)
+
+
+def _answer(error: Exception) -> int:
+    """Say what went wrong; return the exit code."""
+    known = failure(error)
+    if known is None:
+        traceback.print_exc()
+        known = 1, BUG
+    code, message = known
+    _complain(message)
+    return code
+
+
+def _forget_output() -> None:
+    """Let Python end without a complaint about a standard output that nobody reads."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _silence_threads() -> None:
@@ -177,4 +200,4 @@ def _end_with_threads(code: int) -> None:
 
 
 def _complain(message: str) -> None:
-    print("keras-resnets: " + " ".join(message.split()), file=sys.stderr)
+    print("keras-resnets: " + printable(" ".join(message.split())), file=sys.stderr)

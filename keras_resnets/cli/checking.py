@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -18,7 +17,7 @@ from keras_resnets.cli.options import (
     thousands,
 )
 from keras_resnets.errors import InputError
-from keras_resnets.words import count, wrap
+from keras_resnets.words import count, json_text, printable, wrap
 
 __all__ = ["check_data"]
 
@@ -57,9 +56,10 @@ def check_data(output, as_json, verbose, **options):
     if output is not None:
         _draw(settings, output, print_fn)
     if as_json:
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        click.echo(json_text(report, ensure_ascii=False))
         return
     lines = report_lines(report)
+    lines = [printable(line) for line in lines]  # one each: names have no line ends
     click.echo("\n".join([*map(wrap, lines[:1]), *lines[1:], "", *_class_table(report)]))
 
 
@@ -83,4 +83,4 @@ def _draw(settings, output: str, print_fn) -> None:
     data = load_data(**{**settings.arguments, "skip_unreadable": skip}, print_fn=print_fn)
     with replacing(output) as beside:
         draw_classes(data).savefig(beside, dpi=100)
-    print_fn(f"wrote {output}")
+    print_fn(printable(f"wrote {output}"))

@@ -9,7 +9,7 @@ import click
 
 from keras_resnets.cli.options import check_output
 from keras_resnets.errors import InputError
-from keras_resnets.words import clock, compact, wrap
+from keras_resnets.words import clock, compact, json_text, printable, wrap
 
 __all__ = ["compare"]
 
@@ -36,7 +36,7 @@ def compare(runs, output, as_json):
     found = read_runs(runs)
     result = compare_runs(found)
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json_text(result))
     else:
         _print_comparison(result)
     if path is not None:
@@ -54,7 +54,7 @@ def _draw(runs, path: Path, print_fn) -> None:
         plot_runs(runs).savefig(temporary, dpi=110)
     empty = [run.label for run in runs if not run.history]
     without = f" without {', '.join(empty)}, of which no epoch is finished" if empty else ""
-    print_fn(wrap(f"wrote {path}{without}"))
+    print_fn(printable(wrap(f"wrote {path}{without}"), lines=True))
     if note := missing_letters_note(run.label for run in runs):
         print_fn(wrap(note))
 
@@ -89,8 +89,8 @@ def _numbers_table(rows):
         table.add_row(
             f"{number}",
             Group(
-                Text(row["run"], overflow="fold"),
-                Padding(Text(f"{search}{row['model']}", overflow="fold"), (0, 0, 0, 2)),
+                Text(printable(row["run"]), overflow="fold"),
+                Padding(Text(printable(f"{search}{row['model']}"), overflow="fold"), (0, 0, 0, 2)),
             ),
             *("" if row[key] is None else compact(row[key]) for key in ("params", "macs")),
             f"{row['epochs']}" if whole else f"{row['epochs']}/{planned}",
@@ -112,7 +112,8 @@ def _differences_table(differences, names: list[str]):
         for name, value in values.items():
             by_value.setdefault(_value(value), []).append(names.index(name) + 1)
         for line, (value, numbers) in enumerate(by_value.items()):
-            table.add_row(Text("" if line else setting), Text(value), _ranges(numbers))
+            texts = (Text(printable(text)) for text in ("" if line else setting, value))
+            table.add_row(*texts, _ranges(numbers))
     return table
 
 

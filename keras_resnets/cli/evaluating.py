@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from keras_resnets.cli.completion import complete_datasets
@@ -14,7 +12,7 @@ from keras_resnets.cli.options import (
     quiet_option,
     trial_options,
 )
-from keras_resnets.words import count
+from keras_resnets.words import count, json_text, printable
 
 __all__ = ["evaluate", "predict"]
 
@@ -72,7 +70,7 @@ def evaluate(model, output, as_json, verbose, **options):
         path, data, output=output, print_fn=click.echo, verbose=verbose, **options
     )
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json_text(result))
     else:
         _print_metrics(result)
 
@@ -122,7 +120,7 @@ def predict(model, images, classes_from, data_dir, download, as_json, verbose, *
         names = class_names(model, classes_from, data_dir, download, print_fn)
     rows = run_predict(model, images, class_names=names, print_fn=print_fn, **options)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json_text(rows))
     else:
         _print_predictions(rows)
 
@@ -166,7 +164,8 @@ def _print_metrics(result) -> None:
     for row in rows:
         other = f"{row['confused_with']} ({row['confusions']})" if row["confusions"] else ""
         ratios = [_percent(row[name]) for name in ("recall", "precision", "f1")]
-        table.add_row(Text(row["class"]), Text(other), f"{row['images']:,}", *ratios)
+        names = (Text(printable(text)) for text in (row["class"], other))
+        table.add_row(*names, f"{row['images']:,}", *ratios)
     console.print(table)
 
 
@@ -183,7 +182,8 @@ def _print_predictions(rows) -> None:
     for row in rows[:_MOST_PHOTOS]:
         first, *others = row["predictions"]
         rest = ", ".join(f"{p['class']} {p['probability']:.1%}" for p in others)
-        image, name, rest = (Text(text) for text in (row["file"], first["class"], rest))
+        texts = (row["file"], first["class"], rest)
+        image, name, rest = (Text(printable(text)) for text in texts)
         table.add_row(image, name, f"{first['probability']:.1%}", rest)
     console = Console(highlight=False)
     console.print(table)

@@ -11,7 +11,7 @@ import click
 from keras_resnets.cli.completion import complete_datasets
 from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
-from keras_resnets.words import thousands
+from keras_resnets.words import printable, thousands
 
 __all__ = [
     "Count",
@@ -258,7 +258,7 @@ def deliver(text: str, output: str | None) -> None:
         InputError: The file's folder does not exist.
     """
     if output is None:
-        click.echo(text)
+        click.echo(printable(text, lines=True))
         return
     from keras_resnets.files import write_text
 
@@ -269,10 +269,11 @@ def check_output(output: str) -> Path:
     """Return the path of a file to write.
 
     Raises:
-        InputError: Its folder does not exist, or it is a folder.
+        InputError: Its folder does not exist, or it is a folder, a device or a pipe.
     """
     path = Path(output)
-    if not path.parent.is_dir() or path.is_dir():
+    other = path.exists() and not path.is_file()  # a device would be replaced by a file
+    if not path.parent.is_dir() or other:
         raise InputError(f"`--output` must be a file in an existing folder. Received: {output}")
     return path
 
@@ -319,6 +320,7 @@ def slug(name: str) -> str:
 
 def table(headings, rows, text_columns=1) -> list[str]:
     """Return the lines of columns of text, then of numbers."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
     lines = []
     for row in [headings, *rows]:

@@ -14,7 +14,7 @@ from keras_resnets.cli.options import (
     take_data_settings,
 )
 from keras_resnets.errors import ConfigError, InputError
-from keras_resnets.words import wrap
+from keras_resnets.words import printable, wrap
 
 __all__ = ["show_data"]
 
@@ -79,7 +79,7 @@ def show_data(recipe, changes, images, versions, seed, output, verbose, **option
     figure = draw_augmentation(pictures, augmentation, images=images, versions=versions, seed=seed)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=_DPI)
-    print_fn(f"wrote {output}")
+    print_fn(printable(f"wrote {output}"))
     if note := missing_letters_note(pictures.class_names):
         print_fn(wrap(note))
 

@@ -14,6 +14,8 @@ from keras_resnets.data.folder import FolderSource, pixel_digest, place_in
 from keras_resnets.data.formats import UnreadableImage, read_header
 from keras_resnets.data.layout import SPLITS
 from keras_resnets.data.settings import DataSettings
+from keras_resnets.errors import DataError
+from keras_resnets.reading import reason
 from keras_resnets.words import count, cut
 
 __all__ = ["check_data", "report_lines"]
@@ -89,7 +91,7 @@ def _of_tfds(data, progress) -> tuple[list[_Image], list[dict[str, str]]]:
     images, unreadable = [], []
     total = sum(data.sizes.values())
     for split in SPLITS:
-        for number, (content, label) in enumerate(data.originals.read(split).as_numpy_iterator()):
+        for number, (content, label) in enumerate(_originals(data, split)):
             place = data.describe(split, number)
             try:
                 header, digest = read_header(content), pixel_digest(content)
@@ -103,6 +105,22 @@ def _of_tfds(data, progress) -> tuple[list[_Image], list[dict[str, str]]]:
             if progress is not None and len(images) % 64 == 0:
                 progress(len(images), total)
     return images, unreadable
+
+
+def _originals(data, split: str) -> Iterator[tuple[bytes, int]]:
+    import tensorflow as tf
+
+    number = 0
+    try:
+        for original in data.originals.read(split).as_numpy_iterator():
+            yield original
+            number += 1
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{data.describe(split, number)} of data set {data.name!r} cannot be read: "
+            f"{reason(error)}"
+        ) from error
+    data.check_found(split, number, data.sizes[split])
 
 
 def _report(name, how, left_out, class_names, images: list[_Image], unreadable) -> dict[str, Any]:

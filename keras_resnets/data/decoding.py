@@ -6,18 +6,30 @@ through Pillow: palettes, transparency, CMYK, 16 bits, one bit, GIF, BMP, WEBP, 
 
 from __future__ import annotations
 
+import contextlib
 import io
-import re
+import lzma
+import threading
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_resnets.data.formats import UnreadableImage, open_image, png_depth, read_header
+from keras_resnets.data.formats import (
+    MOST_PIXELS,
+    UnreadableImage,
+    open_image,
+    png_depth,
+    read_header,
+    read_image,
+    too_many_pixels,
+)
 from keras_resnets.data.settings import parse_color
+from keras_resnets.reading import reason
 
-__all__ = ["Decoder", "decode_pixels", "in_channels", "to_eight_bits"]
+__all__ = ["Decoder", "checked_size", "decode_pixels", "in_channels", "to_eight_bits"]
 
 _LUMA = (0.299, 0.587, 0.114)
 _ORIENTATION = 0x0112
@@ -55,14 +67,14 @@ class Decoder:
         """
         import tensorflow as tf
 
-        data = Path(path).read_bytes()
+        data = read_image(path)
         orientation = read_header(data).orientation
         if not orientation:
             return self.fit(decode_pixels(data, self.channels, self.background)).numpy()
         try:
             image = self._plain(tf.constant(data), tf.constant(orientation))
-        except tf.errors.InvalidArgumentError as error:
-            raise UnreadableImage(plain_reason(error)) from error
+        except tf.errors.OpError as error:
+            raise UnreadableImage(reason(error, 120)) from error
         return self.fit(image).numpy()
 
     def decode(self, data, orientation):
@@ -135,10 +147,45 @@ class Decoder:
         return color if self.channels == 3 else (round(float(np.dot(color, _LUMA))),)
 
 
-def plain_reason(error) -> str:
-    """Return what TensorFlow says of an image, without the name of its operation."""
-    text = re.sub(r"\{\{.*?\}\}", "", str(error.message)).strip()
-    return (text.splitlines() or ["damaged"])[0][:120].strip()
+def checked_size(data):
+    """Return an encoded image in a graph, once its header declares at most `MOST_PIXELS`.
+
+    TensorFlow's decoders take what the header says, up to some gigabytes. For images that were not
+    looked at by `read_header`: those in the records of TensorFlow Datasets.
+
+    Args:
+        data: Bytes of a PNG, JPEG, GIF or BMP file; others pass.
+    """
+    import tensorflow as tf
+
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, 32), tf.uint8), tf.int64)
+    head = tf.pad(head, [[0, 32 - tf.shape(head)[0]]])
+
+    def number(start, length, order):
+        places = range(start, start + length)
+        shifts = range(0, 8 * length, 8) if order == "little" else range(8 * length - 8, -1, -8)
+        return sum(head[i] * 2**shift for i, shift in zip(places, shifts, strict=True))
+
+    def starts(signature):
+        return tf.reduce_all(head[: len(signature)] == list(signature))
+
+    pixels = tf.case(
+        [
+            (starts(b"\x89PNG"), lambda: number(16, 4, "big") * number(20, 4, "big")),
+            (starts(b"GIF8"), lambda: number(6, 2, "little") * number(8, 2, "little")),
+            (starts(b"BM"), lambda: number(18, 4, "little") * number(22, 3, "little")),
+            (
+                starts(b"\xff\xd8\xff"),
+                lambda: tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)),
+            ),
+        ],
+        default=lambda: tf.constant(0, tf.int64),
+    )
+    checked = tf.debugging.assert_less_equal(
+        pixels, tf.constant(MOST_PIXELS, tf.int64), message=too_many_pixels()
+    )
+    with tf.control_dependencies([] if checked is None else [checked]):
+        return tf.identity(data)
 
 
 def in_channels(image, channels: int):
@@ -193,7 +240,7 @@ def decode_pixels(data: bytes, channels: int, background: str = "white") -> np.n
     from PIL import ImageOps
 
     file = io.BytesIO(data)
-    with open_image(file) as image:
+    with open_image(file) as image, _one_large_at_a_time(image):
         tags = getattr(image, "tag_v2", {})
         if image.format == "PNG":
             image = _prepared_png(data, image, png_depth(file))
@@ -209,6 +256,21 @@ def decode_pixels(data: bytes, channels: int, background: str = "white") -> np.n
         image = image.convert("L" if channels == 1 else "RGB")
         pixels = np.asarray(image)
     return pixels[..., None] if channels == 1 else pixels
+
+
+_LARGE = 16 << 20
+"""Pixels from which images are decoded one after another: copies of one take some 100 MB."""
+
+_DECODES_LARGE = threading.Lock()
+
+
+@contextlib.contextmanager
+def _one_large_at_a_time(image):
+    if image.width * image.height < _LARGE:
+        yield
+        return
+    with _DECODES_LARGE:
+        yield
 
 
 def _over(image, color):
@@ -272,10 +334,25 @@ def _deep_tiff(data: bytes, image):
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[0]
+        _check_segments(page, data)
         values = page.asarray()
         if page.axes.startswith("S"):  # a plane a colour
             values = np.moveaxis(values, 0, -1)
     return _colors_of(values, image)
+
+
+def _check_segments(page, data: bytes) -> None:
+    """Refuse strips that hold more than their image: tifffile would unpack all of it."""
+    openers = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
+    opener = openers.get(int(page.compression))
+    if page.imagelength * page.imagewidth > MOST_PIXELS or page.nbytes > 8 * MOST_PIXELS:
+        raise UnreadableImage(too_many_pixels())
+    if opener is None:
+        return
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+        found = opener().decompress(data[start : start + length], page.nbytes + 1)
+        if len(found) > page.nbytes:
+            raise UnreadableImage("a strip unpacks to more than the image")
 
 
 def _colors_of(values: np.ndarray, image):

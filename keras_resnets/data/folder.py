@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnets.data.decoding import Decoder, decode_pixels
-from keras_resnets.data.formats import Header, UnreadableImage, read_header
+from keras_resnets.data.formats import Header, UnreadableImage, read_header, read_image
 from keras_resnets.data.labels import read_labels
 from keras_resnets.data.layout import SPLITS, Layout, read_layout
 from keras_resnets.data.settings import DataSettings
@@ -223,7 +223,7 @@ def decode_files(
 
 
 def _file_digest(path: Path) -> bytes:
-    return pixel_digest(path.read_bytes())
+    return pixel_digest(read_image(path))
 
 
 def pixel_digest(data: bytes) -> bytes:

@@ -14,8 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from keras_resnets.reading import check_regular, read_bytes, reason, size_in_words
+
 __all__ = [
     "FORMATS",
+    "MOST_BYTES",
+    "MOST_PIXELS",
     "SUFFIXES",
     "Header",
     "UnreadableImage",
@@ -23,7 +27,16 @@ __all__ = [
     "looks_like_image",
     "open_image",
     "read_header",
+    "read_image",
+    "too_many_pixels",
 ]
+
+MOST_PIXELS = 178_956_970
+"""Most pixels of an image: Pillow's limit, which holds for what TensorFlow decodes too. Decoded in
+three channels they take 540 MB."""
+
+MOST_BYTES = 1 << 31
+"""Most bytes of an image file."""
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -142,11 +155,37 @@ def read_header(source: str | Path | bytes) -> Header:
     try:
         if isinstance(source, bytes):
             return _header(io.BytesIO(source), len(source))
+        check_regular(source)  # opening a named pipe would wait for ever
         size = os.path.getsize(source)
+        _check_bytes(size)
         with open(source, "rb") as file:
             return _header(file, size)
     except OSError as error:
         raise UnreadableImage(error.strerror or "cannot be read") from error
+
+
+def _check_bytes(size: int) -> None:
+    if size > MOST_BYTES:
+        raise UnreadableImage(
+            f"it has {size_in_words(size)}; at most {size_in_words(MOST_BYTES)} are read"
+        )
+
+
+def read_image(path: str | Path) -> bytes:
+    """Return an image file's content.
+
+    Raises:
+        UnreadableImage: It is not a file, cannot be read, or is too large.
+    """
+    try:
+        return read_bytes(path, MOST_BYTES)
+    except OSError as error:
+        raise UnreadableImage(error.strerror or "cannot be read") from error
+
+
+def too_many_pixels() -> str:
+    """Return why an image of more than `MOST_PIXELS` is refused."""
+    return f"more than {MOST_PIXELS // 10**6} million pixels"
 
 
 @contextlib.contextmanager
@@ -160,16 +199,18 @@ def open_image(file: BinaryIO) -> Iterator[Any]:
     known = [name for form in FORMATS.values() for name in form.pillow if name in pil.OPEN]
     try:
         with pil.open(file, formats=known) as image:
+            if image.width * image.height > MOST_PIXELS:  # whatever a program has set Pillow's to
+                raise UnreadableImage(too_many_pixels())
             yield image
     except UnreadableImage:
         raise
     except pil.UnidentifiedImageError as error:
         raise UnreadableImage(_why_unknown(file)) from error
     except pil.DecompressionBombError as error:
-        raise UnreadableImage("more than 178 million pixels") from error
+        raise UnreadableImage(too_many_pixels()) from error
     except Exception as error:  # whatever a decoder can raise on damaged bytes
-        reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else "damaged"
-        raise UnreadableImage(reason) from error
+        text = reason(error, 100)
+        raise UnreadableImage("damaged" if text == type(error).__name__ else text) from error
 
 
 @cache

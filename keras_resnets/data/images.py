@@ -17,8 +17,9 @@ from keras_resnets.data.augmenting import Augmenter
 from keras_resnets.data.batches import CACHE_BYTES, evaluation_batches, training_batches
 from keras_resnets.errors import ConfigError, DataError
 from keras_resnets.models.config import NetworkConfig
+from keras_resnets.reading import reason
 
-__all__ = ["ImageData", "Originals", "first_line"]
+__all__ = ["ImageData", "Originals"]
 
 _DEFAULT = Augmentation()
 _NOTHING = Augmentation(crop="none", flip=False)
@@ -288,7 +289,9 @@ class ImageData:
         Raises:
             DataError: An image cannot be decoded.
         """
-        batches = list(self._decoded(split, self.sizes[split] if limit is None else limit))
+        wanted = min(self.sizes[split], self.sizes[split] if limit is None else limit)
+        batches = list(self._decoded(split, wanted))
+        self.check_found(split, sum(len(labels) for _, labels in batches), wanted)
         return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
 
     def _decoded(self, split: str, limit: int):
@@ -298,11 +301,39 @@ class ImageData:
         dataset = self.read(split).take(limit)
         try:
             yield from dataset.batch(512).as_numpy_iterator()
-        except tf.errors.InvalidArgumentError as error:
+        except tf.errors.OpError as error:
             raise self.decoding_error(split, error) from error
 
+    @contextlib.contextmanager
+    def reading_errors(self, split: str):
+        """Raise `DataError` for an error of TensorFlow that the images or their files have caused.
+
+        Others, such as a lack of memory, pass: they are not the data's.
+        """
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+            raise self.decoding_error(split, error) from error
+        except tf.errors.OpError as error:
+            if "dataset was expected to contain" in str(error):  # a split's files hold less
+                raise self.decoding_error(split, error) from error
+            found = None if self.find_unreadable is None else self.find_unreadable()
+            if found is None:
+                raise
+            raise found from error
+
+    def check_found(self, split: str, found: int, wanted: int) -> None:
+        """Raise `DataError` where a split's files hold fewer images than its metadata say."""
+        if found < wanted:
+            raise DataError(
+                f"the {split} split of data set {self.name!r} holds {found:,} images; its metadata "
+                f"promise {self.sizes[split]:,}: prepare it again"
+            )
+
     def decoding_error(self, split: str, error: Exception) -> DataError:
-        """Return the error that names the images that cannot be decoded.
+        """Return the error that names the images that cannot be read or decoded.
 
         Args:
             split: Where the decoding failed.
@@ -314,12 +345,13 @@ class ImageData:
         if found is not None:
             return found
         position = 0
-        with contextlib.suppress(tf.errors.InvalidArgumentError):
+        with contextlib.suppress(tf.errors.OpError):
             for _ in self.read(split):
                 position += 1
+        what = "decoded" if isinstance(error, tf.errors.InvalidArgumentError) else "read"
         return DataError(
-            f"{self.describe(split, position)} of data set {self.name!r} cannot be decoded: "
-            f"{first_line(error)}"
+            f"{self.describe(split, position)} of data set {self.name!r} cannot be {what}: "
+            f"{reason(error)}"
         )
 
     def class_counts(self, split: str) -> np.ndarray:
@@ -334,7 +366,8 @@ class ImageData:
         else:
             read = self.read if self.originals is None else self.originals.read
             labels = read(split).take(self.sizes[split]).map(lambda _, label: label)
-            labels = np.fromiter(labels.as_numpy_iterator(), np.int64)
+            with self.reading_errors(split):
+                labels = np.fromiter(labels.as_numpy_iterator(), np.int64)
         return np.bincount(labels, minlength=self.classes)
 
     def adapt(self, config: NetworkConfig) -> NetworkConfig:
@@ -376,9 +409,3 @@ class ImageData:
         mean, square_mean = total / (count * np.prod(self.image_shape[:2]))
         std = np.sqrt(np.maximum(square_mean - mean**2, 0)).round(4)
         return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]

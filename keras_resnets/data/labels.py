@@ -11,6 +11,8 @@ from pathlib import Path
 from keras_resnets.data.formats import SUFFIXES
 from keras_resnets.data.layout import Layout, find_images, split_of
 from keras_resnets.errors import DataError, nearest
+from keras_resnets.files import plain_cell
+from keras_resnets.reading import read_bytes, reason
 from keras_resnets.words import count, cut
 
 __all__ = ["read_labels"]
@@ -68,16 +70,19 @@ def read_labels(root: str | Path, table: str | Path) -> Layout:
 
 
 def _rows(table: Path) -> list[list[str]]:
-    if table.is_dir() or not table.is_file():
+    if table.is_dir() or not table.exists():
         what = "is a folder, not a CSV file" if table.is_dir() else "does not exist"
         raise DataError(f"labels file {str(table)!r} {what}")
-    data = table.read_bytes()
+    try:
+        data = read_bytes(table)
+    except OSError as error:
+        raise DataError(f"labels {str(table)!r} cannot be read: {reason(error)}") from error
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         rows = _separated(data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"))
         if rows and len(rows[0]) < 3 and rows[0][0].casefold().startswith("sep="):
             rows = rows[1:]  # a spreadsheet's hint
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise DataError(
             f"labels {str(table)!r} are not UTF-8 text: save them as 'CSV UTF-8'"
         ) from error
@@ -131,7 +136,7 @@ def _entry(table: Path, number: int, row: list[str], columns) -> tuple[str, str,
             f"row {number} of labels {str(table)!r} must name a split: train, validation or "
             f"test{known}. Received: {split}"
         )
-    return cells["file"], cells["label"], split_of(split) if split else None
+    return cells["file"], plain_cell(cells["label"]), split_of(split) if split else None
 
 
 def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | None]]:
@@ -139,8 +144,10 @@ def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | No
     located: dict[Path, tuple[str, str | None]] = {}
     missing = []
     for name, label, split in entries:
-        relative = Path(name.replace("\\", "/"))
-        path = _find(root / relative) or _find(table.parent / relative)
+        spellings = dict.fromkeys((name, plain_cell(name)))
+        relatives = [Path(spelling.replace("\\", "/")) for spelling in spellings]
+        places = (folder / relative for relative in relatives for folder in (root, table.parent))
+        path = next(filter(None, map(_find, places)), None)
         if path is None:
             missing.append(name)
         elif located.setdefault(path, (label, split)) != (label, split):
@@ -160,10 +167,13 @@ def _located(root: Path, table: Path, entries) -> dict[Path, tuple[str, str | No
 
 def _find(path: Path) -> Path | None:
     """Return an image file that is named with or without its ending, or None."""
-    if path.is_file():
-        return path
-    endings = () if path.suffix else SUFFIXES
-    return next((p for p in map(path.with_suffix, endings) if p.is_file()), None)
+    try:
+        if path.is_file():
+            return path
+        endings = () if path.suffix or not path.name else SUFFIXES
+        return next((p for p in map(path.with_suffix, endings) if p.is_file()), None)
+    except OSError:  # a name too long for any file
+        return None
 
 
 def _layout(root: Path, table: Path, located) -> Layout:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_resnets.data import sizes as image_sizes
-from keras_resnets.data.decoding import Decoder, in_channels
+from keras_resnets.data.decoding import Decoder, checked_size, in_channels
 from keras_resnets.data.folder import FolderSource, decode_original
 from keras_resnets.data.images import ImageData, Originals
 from keras_resnets.data.options import check_data
 from keras_resnets.data.prepared import download_line, open_builder, prepare
 from keras_resnets.data.settings import DIGITS, DataSettings
 from keras_resnets.errors import DataError
+from keras_resnets.reading import reason
 
 __all__ = ["ImageData", "from_folder", "load_data", "missing_download"]
 
@@ -206,15 +207,20 @@ def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
     label = builder.info.features[label_key]
     feature = builder.info.features[image_key]
     splits = _three_splits(name, builder.info.splits)
+    names = _class_names(name, label)
+    bounded = tfds.decode.make_decoder()(lambda data, feature: decode(data))()
 
-    def examples(split, **kwargs):
-        return builder.as_dataset(split=splits[split], shuffle_files=False, **kwargs)
+    def decode(data):
+        return feature.decode_example(checked_size(data))
+
+    def examples(split, decoders=None):
+        decoders = decoders or {image_key: bounded}
+        return builder.as_dataset(split=splits[split], shuffle_files=False, decoders=decoders)
 
     *found, depth = feature.shape
     sizes = {tuple(found)}
     if None in found:
-        some = examples("train").take(_LOOKED_AT).as_numpy_iterator()
-        sizes = {example[image_key].shape[:2] for example in some}
+        sizes = _sizes(name, examples("train").take(_LOOKED_AT), image_key)
     size, why = image_sizes.image_size(settings.image_size, list(sizes), network_size)
     channels = settings.channels or (1 if depth == 1 else 3)
     decoder = Decoder(channels, size, settings.fit, settings.background)
@@ -229,21 +235,38 @@ def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
 
     originals = Originals(
         read=read_originals,
-        decode=lambda data: in_channels(feature.decode_example(data), channels),
+        decode=lambda data: in_channels(decode(data), channels),
         fit=fit,
         resized=sizes != {size},
     )
     return ImageData(
         name=name,
         image_shape=(*size, channels),
-        class_names=tuple(label.names),
+        class_names=names,
         sizes={split: builder.info.splits[part].num_examples for split, part in splits.items()},
-        flip=_may_flip(settings.flip, label.names),
+        flip=_may_flip(settings.flip, names),
         read=lambda split: examples(split).map(lambda x: (fit(x[image_key]), x[label_key])),
         source=_identified(builder.info.full_name, settings),
         originals=originals,
         notes=() if tuple(found) == size else (_size_note(size, channels, why),),
     )
+
+
+def _class_names(name: str, label) -> tuple[str, ...]:
+    try:
+        return tuple(label.names)
+    except (ValueError, TypeError) as error:  # not as many as the metadata say
+        raise DataError(f"data set {name!r} cannot be read: {reason(error)}") from error
+
+
+def _sizes(name: str, examples, image_key: str) -> set[tuple[int, int]]:
+    """Return the sizes of some images."""
+    import tensorflow as tf
+
+    try:
+        return {example[image_key].shape[:2] for example in examples.as_numpy_iterator()}
+    except tf.errors.OpError as error:
+        raise DataError(f"data set {name!r} cannot be read: {reason(error)}") from error
 
 
 def _supervised_keys(tfds, name, info) -> tuple[str, str]:

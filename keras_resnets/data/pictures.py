@@ -56,7 +56,8 @@ def augmented_versions(
     count, repeats, parts = len(places), augmentation.repeats, []
     for epoch in range(math.ceil(versions / repeats)):
         batches = augmented_batches(order, augmenter, count * repeats, seed, epoch)
-        batch = next(batches.as_numpy_iterator())
+        with data.reading_errors("train"):
+            batch = next(batches.as_numpy_iterator())
         parts.append([part.reshape(count, repeats, *part.shape[1:]) for part in batch])
     pictures, weights = (
         np.concatenate(part, axis=1)[:, :versions] for part in zip(*parts, strict=True)
@@ -165,7 +166,8 @@ def _images_at(data: ImageData, places) -> dict[int, np.ndarray]:
     found = found.filter(lambda place, _: tf.reduce_any(place == chosen))
     if data.originals is not None:
         found = found.map(lambda place, pair: (place, (data.originals.decoded(pair[0]), pair[1])))
-    return {int(place): image for place, (image, _) in found.as_numpy_iterator()}
+    with data.reading_errors("train"):
+        return {int(place): image for place, (image, _) in found.as_numpy_iterator()}
 
 
 def _varied(labels, count: int) -> list[int]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from keras_resnets.data.settings import DIGITS
 from keras_resnets.errors import DataError, RunError
+from keras_resnets.reading import check_regular, reason, size_in_words
 from keras_resnets.verbosity import Printer
 
 __all__ = [
@@ -156,13 +157,17 @@ def open_builder(name: str, data_dir: str | os.PathLike | None = None):
 
     try:
         place = None if data_dir is None else str(data_root(data_dir))
-        return tfds.builder(name, data_dir=place)
+        builder = tfds.builder(name, data_dir=place)
+        for path in Path(builder.data_path).glob("*"):  # TensorFlow would wait for a pipe
+            if not path.is_dir():
+                check_regular(path)
+        return builder
     except tfds.core.registered.DatasetNotFoundError as error:
         from keras_resnets.data.options import unknown_name
 
         raise unknown_name(name, tfds.core.registered.list_imported_builders()) from error
     except Exception as error:  # whatever a version, a configuration or a missing package can raise
-        raise DataError(f"data set {name!r} cannot be opened: {_first_line(error)}") from error
+        raise DataError(f"data set {name!r} cannot be opened: {reason(error)}") from error
 
 
 def prepare(
@@ -203,7 +208,7 @@ def prepare(
     except Exception as error:  # whatever a download, an archive or a disk can raise
         raise RunError(
             f"data set {name!r} cannot be prepared in {str(builder.data_path)!r} (--data-dir says "
-            f"where a prepared copy lies): {_first_line(error)}"
+            f"where a prepared copy lies): {reason(error)}"
         ) from error
     return open_builder(name, data_dir)
 
@@ -301,7 +306,8 @@ def _partial() -> str:
 def _remove_stale(root: Path) -> None:
     """Remove what processes of this machine left here that were killed."""
     for path in root.glob(f"{_partial()}*"):
-        if not _is_running(int(path.suffix.removeprefix("."))):
+        number = path.suffix.removeprefix(".")
+        if number.isdecimal() and not _is_running(int(number)):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -395,7 +401,7 @@ def _refusal(name: str, size: str, root: Path) -> DataError:
 def _size(builder) -> str:
     size = int(builder.info.download_size or 0)
     if size:
-        return _bytes(size)
+        return size_in_words(size)
     urls = builder.url_infos or {}
     return _at_most(sum(info.size or 0 for info in urls.values()))
 
@@ -414,14 +420,7 @@ def _size_by_files(name: str) -> str:
 
 
 def _at_most(size: int) -> str:
-    return f"at most {_bytes(size)}" if size else "of unknown size"
-
-
-def _bytes(size: int) -> str:
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:,.1f} {unit}"
-    return f"{size} bytes"
+    return f"at most {size_in_words(size)}" if size else "of unknown size"
 
 
 def _library_folders() -> list[Path]:
@@ -440,7 +439,3 @@ def _snake_case(name: str) -> str:
     """Return a class's name as a data set's, as TensorFlow Datasets does."""
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

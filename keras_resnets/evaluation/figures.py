@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rich.cells import cell_len
 
 from keras_resnets.analysis.figures import INK, PALETTE
+from keras_resnets.evaluation.confusion import Confusion
 from keras_resnets.fonts import Lettering, shorten
 
 __all__ = ["plot_calibration", "plot_confusion"]
@@ -24,11 +25,12 @@ def plot_confusion(confusion, class_names: Sequence[str], worst: int = 12) -> Fi
     """Draw a confusion matrix, its rows coloured by the part of a class's images.
 
     Up to 20 classes have their counts in the cells, up to 40 their names at the axes; for more,
-    axes have numbers, and the colour is darker than the part, so that rare mistakes show. With more
-    than 20 classes the most frequent confusions are listed beside the matrix.
+    axes have numbers, and the colour is darker than the part, so that rare mistakes show; more than
+    1,000 share cells with their neighbours. With more than 20 classes the most frequent confusions
+    are listed beside the matrix.
 
     Args:
-        confusion: Number of images by true class (row) and predicted class (column).
+        confusion: A `Confusion`, or number of images by true class (row) and predicted (column).
         class_names: The classes' names.
         worst: Number of confusions to list.
 
@@ -38,9 +40,9 @@ def plot_confusion(confusion, class_names: Sequence[str], worst: int = 12) -> Fi
     Example:
         >>> plot_confusion(metrics.confusion, names).savefig("confusion.png")
     """
-    confusion = np.asarray(confusion)
-    classes = len(confusion)
-    parts = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    confusion = Confusion.of_matrix(confusion)
+    classes = confusion.classes
+    parts = confusion.parts()
     side = min(9.0, max(4.2, 0.52 * classes + 1.8)) if classes <= _MOST_COUNTED else 9.0
     listed = classes > _MOST_COUNTED
     figure = Figure(figsize=(side + 3.4 * listed, side), layout="constrained")
@@ -48,7 +50,9 @@ def plot_confusion(confusion, class_names: Sequence[str], worst: int = 12) -> Fi
         figure.subplots(1, 1 + listed, width_ratios=[side, 3.4][: 1 + listed], squeeze=False)
     )
     shown = parts if classes <= _MOST_NAMED else np.sqrt(parts)
-    ax.imshow(shown, cmap=_COLORS, vmin=0, vmax=1, interpolation="nearest")
+    sides = (-0.5, classes - 0.5)  # of more classes than cells too
+    extent = (*sides, *sides[::-1])
+    ax.imshow(shown, cmap=_COLORS, vmin=0, vmax=1, interpolation="nearest", extent=extent)
     ax.set_xlabel("predicted class", color=INK)
     ax.set_ylabel("true class", color=INK)
     ax.spines[:].set_color("#c9c9c9")
@@ -67,13 +71,14 @@ def plot_confusion(confusion, class_names: Sequence[str], worst: int = 12) -> Fi
 
 
 def _write_counts(ax, confusion, parts) -> None:
-    size = 9 if len(confusion) <= 12 else 7
-    for row, column in zip(*np.nonzero(confusion), strict=True):
+    size = 9 if confusion.classes <= 12 else 7
+    cells = (confusion.true, confusion.predicted, confusion.images)
+    for row, column, images in zip(*cells, strict=True):
         color = "white" if parts[row, column] > 0.4 else INK
         ax.text(
             column,
             row,
-            f"{confusion[row, column]}",
+            f"{images}",
             ha="center",
             va="center",
             color=color,
@@ -82,14 +87,11 @@ def _write_counts(ax, confusion, parts) -> None:
 
 
 def _list_confusions(ax, confusion, lettering, worst) -> None:
-    wrong = confusion - np.diag(np.diag(confusion))
     ax.axis("off")
     lines = ["most frequent confusions", "(true class → predicted: images)", ""]
-    for place in np.argsort(-wrong, axis=None, kind="stable")[:worst]:
-        row, column = np.unravel_index(place, wrong.shape)
-        if wrong[row, column]:
-            names = (shorten(lettering.names[i], 14) for i in (row, column))
-            lines.append(f"{' → '.join(names)}: {wrong[row, column]}")
+    for true, predicted, images in confusion.worst(worst):
+        names = (shorten(lettering.names[i], 14) for i in (true, predicted))
+        lines.append(f"{' → '.join(names)}: {images}")
     style = {"color": INK, "fontsize": 9, "linespacing": 1.6, **lettering.style}
     ax.text(0, 0.97, "\n".join(lines), va="top", **style)
 

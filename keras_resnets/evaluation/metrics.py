@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnets.errors import InputError
+from keras_resnets.evaluation.confusion import Confusion
 
 __all__ = [
     "BINS",
@@ -17,7 +18,9 @@ __all__ = [
     "calibration_bins",
     "classification_metrics",
     "expected_calibration_error",
+    "metrics_of",
     "negative_log_likelihood",
+    "outcomes",
 ]
 
 BINS = 15
@@ -40,7 +43,8 @@ class Metrics:
         per_class: For each class ``class``, ``images``, ``recall``, ``precision``, ``f1``,
             ``confused_with`` (the class that its images are most often taken for) and
             ``confusions`` (how often); None where a ratio is not defined.
-        confusion: Number of images by true class (row) and predicted class (column).
+        confusion: Number of images by true class and predicted class; `numpy.asarray` makes it the
+            matrix, of true classes (rows) and predicted ones (columns).
         bins: The confidence's bins, as `calibration_bins` returns them.
     """
 
@@ -52,12 +56,12 @@ class Metrics:
     brier: float
     ece: float
     per_class: list[dict[str, Any]]
-    confusion: np.ndarray
+    confusion: Confusion
     bins: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as JSON-ready values."""
-        return {**vars(self), "confusion": self.confusion.tolist()}
+        return {**vars(self), "confusion": self.confusion.to_dict()}
 
 
 def classification_metrics(
@@ -78,27 +82,75 @@ def classification_metrics(
         >>> classification_metrics([[0.9, 0.1], [0.2, 0.8]], [0, 0]).top1
         0.5
     """
-    from sklearn.metrics import confusion_matrix, top_k_accuracy_score
-
     probabilities, labels = _checked(probabilities, labels)
     classes = probabilities.shape[1]
     names = [str(i) for i in range(classes)] if class_names is None else list(class_names)
     if len(names) != classes:
         raise InputError(f"`class_names` must name {classes} classes. Received: {len(names)} names")
-    predicted = probabilities.argmax(-1)
-    every = np.arange(classes)
-    confusion = confusion_matrix(labels, predicted, labels=every)
-    bins = calibration_bins(probabilities, labels)
-    per_class = _per_class(labels, predicted, confusion, names)
+    return metrics_of(outcomes(probabilities, labels), labels, names, floor=floor)
+
+
+def outcomes(probabilities, labels) -> dict[str, np.ndarray]:
+    """Return of each image what its metrics are made of: a few numbers for any number of classes.
+
+    Args:
+        probabilities: ``(images, classes)``.
+        labels: The true classes, ``(images,)``.
+
+    Returns:
+        Arrays ``(images,)``: ``predicted``, the most probable class; ``confidence``, its
+        probability; ``true``, that of the true class; ``top5``, whether the true class is among the
+        five most probable (of equal ones, the later classes); and ``squares``, the sum of the
+        squared probabilities.
+
+    Raises:
+        InputError: The shapes disagree, there are no images, or a label is no class.
+
+    Example:
+        >>> outcomes([[0.9, 0.1]], [0])["confidence"]
+        array([0.9])
+    """
+    probabilities, labels = _checked(probabilities, labels)
+    true = np.take_along_axis(probabilities, labels[:, None], -1)
+    later = np.arange(probabilities.shape[1]) > labels[:, None]
+    before = (probabilities > true) | ((probabilities == true) & later)
+    return {
+        "predicted": probabilities.argmax(-1),
+        "confidence": probabilities.max(-1),
+        "true": true[:, 0],
+        "top5": before.sum(-1) < 5,
+        "squares": (probabilities**2).sum(-1),
+    }
+
+
+def metrics_of(
+    found: dict[str, np.ndarray], labels, class_names: Sequence[str], *, floor: float | None = None
+) -> Metrics:
+    """Return all metrics, from what `outcomes` returns.
+
+    Args:
+        found: The outcomes, of all images.
+        labels: The true classes, ``(images,)``.
+        class_names: A name for each class.
+        floor: As for `classification_metrics`.
+
+    Example:
+        >>> metrics_of(outcomes(probabilities, labels), labels, ["cat", "dog"]).top1
+        0.5
+    """
+    labels = np.asarray(labels, np.int64)
+    right = found["predicted"] == labels
+    confusion = Confusion.of(labels, found["predicted"], len(class_names))
+    bins = _bins(found["confidence"], right, BINS)
+    per_class = _per_class(confusion, class_names)
     recalls = [row["recall"] for row in per_class if row["images"]]
-    top5 = top_k_accuracy_score(labels, probabilities, k=5, labels=every) if classes > 5 else None
     return Metrics(
         images=len(labels),
-        top1=float(np.mean(predicted == labels)),
-        top5=None if top5 is None else float(top5),
+        top1=float(np.mean(right)),
+        top5=float(np.mean(found["top5"])) if len(class_names) > 5 else None,
         balanced_accuracy=float(np.mean(recalls)),
-        nll=negative_log_likelihood(probabilities, labels, floor=floor),
-        brier=brier_score(probabilities, labels),
+        nll=_log_loss(found["true"], floor),
+        brier=float(np.mean(found["squares"] - 2 * found["true"] + 1)),
         ece=expected_calibration_error(bins),
         per_class=per_class,
         confusion=confusion,
@@ -130,8 +182,10 @@ def calibration_bins(probabilities, labels, bins: int = BINS) -> list[dict[str, 
         {'low': 0.5, 'high': 1.0, 'images': 1, 'confidence': 0.9, 'accuracy': 1.0}
     """
     probabilities, labels = _checked(probabilities, labels)
-    confidence = probabilities.max(-1)
-    right = probabilities.argmax(-1) == labels
+    return _bins(probabilities.max(-1), probabilities.argmax(-1) == labels, bins)
+
+
+def _bins(confidence, right, bins: int) -> list[dict[str, Any]]:
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     rows = []
@@ -184,8 +238,11 @@ def negative_log_likelihood(probabilities, labels, *, floor: float | None = None
         0.6931471805599453
     """
     probabilities, labels = _checked(probabilities, labels)
+    return _log_loss(np.take_along_axis(probabilities, labels[:, None], -1), floor)
+
+
+def _log_loss(true, floor: float | None) -> float:
     floor = float(np.finfo(np.float32).tiny) if floor is None else floor
-    true = np.take_along_axis(probabilities, labels[:, None], -1)
     return float(-np.log(np.maximum(true, floor)).mean())
 
 
@@ -225,30 +282,22 @@ def _checked(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
     return probabilities, labels.astype(np.int64)
 
 
-def _per_class(labels, predicted, confusion, names) -> list[dict[str, Any]]:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    columns = precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(len(names)), zero_division=np.nan
-    )
-    wrong = confusion - np.diag(np.diag(confusion))
+def _per_class(confusion: Confusion, names) -> list[dict[str, Any]]:
+    images, predicted, right = confusion.row_sums(), confusion.column_sums(), confusion.diagonal()
+    confused = confusion.most_confused()
     rows = []
-    for number, (precision, recall, f1, images) in enumerate(zip(*columns, strict=True)):
-        other = int(wrong[number].argmax())
-        count = int(wrong[number, other])
+    for number, name in enumerate(names):
+        of_class, answers, hits = (int(counts[number]) for counts in (images, predicted, right))
+        other, count = confused.get(number, (None, 0))
         rows.append(
             {
-                "class": names[number],
-                "images": int(images),
-                "recall": _defined(recall),
-                "precision": _defined(precision),
-                "f1": _defined(f1),
+                "class": name,
+                "images": of_class,
+                "recall": hits / of_class if of_class else None,
+                "precision": hits / answers if answers else None,
+                "f1": 2 * hits / (of_class + answers) if of_class + answers else None,
                 "confused_with": names[other] if count else None,
                 "confusions": count,
             }
         )
     return rows
-
-
-def _defined(value) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from keras_resnets.data.options import check_dataset
+from keras_resnets.data.settings import DataSettings
 from keras_resnets.errors import InputError
+from keras_resnets.reading import read_json, read_text, reason
 
 __all__ = ["class_names", "training_summary"]
 
@@ -23,13 +26,44 @@ def training_summary(path: str | Path) -> dict[str, Any]:
         InputError: The file is there and cannot be read.
     """
     summary = Path(path).parent / "summary.json"
-    if not summary.is_file():
+    if not summary.exists():
         return {}
     values = _read_json(summary)
-    data = values.get("data", {"name": ""}) if isinstance(values, dict) else None
-    if not isinstance(data, dict) or "name" not in data:
-        raise InputError(f"{str(summary)!r} is not a summary of a training")
+    try:
+        found = _Summary.model_validate(values)
+        if found.data is not None:
+            DataSettings.from_arguments(**values["data"])
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{str(summary)!r} is not a summary of a training"
+            + (f": {where}: {first['msg'].lower()}" if where else "")
+        ) from error
+    except InputError as error:
+        raise InputError(f"{str(summary)!r} is not a summary of a training: {error}") from error
     return values
+
+
+class _Data(pydantic.BaseModel):
+    """What a summary says of its data, as far as it is used."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+    name: str
+    data_dir: str | None = None
+    background: str = "white"
+    fit: str = "crop"
+    layout: str = "auto"
+    labels: str | None = None
+    flip: bool | None = None
+    skip_unreadable: bool = False
+    download: bool = True
+    classes: list[str | int] | None = None
+
+
+class _Summary(pydantic.BaseModel):
+    data: _Data = None  # may be missing, not null
 
 
 def class_names(
@@ -76,16 +110,18 @@ def class_names(
 def _of_json(path: Path) -> list[str]:
     values = _read_json(path)
     if isinstance(values, dict):
-        values = values.get("data", {}).get("classes") if "data" in values else None
-    if not isinstance(values, list) or not values:
+        data = values.get("data")
+        values = data.get("classes") if isinstance(data, dict) else None
+    names = isinstance(values, list) and all(isinstance(name, str | int) for name in values)
+    if not names or not values:
         raise InputError(f"{str(path)!r} names no classes: it must be a list, or a summary.json")
     return [str(name) for name in values]
 
 
 def _of_text(path: Path) -> list[str]:
     try:
-        names = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    except UnicodeDecodeError as error:
+        names = [line.strip() for line in read_text(path).splitlines()]
+    except ValueError as error:
         raise InputError(f"{str(path)!r} must be a text of one class name a line") from error
     while names and not names[-1]:
         names.pop()
@@ -96,6 +132,8 @@ def _of_text(path: Path) -> list[str]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return read_json(path)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {reason(error)}") from error
     except ValueError as error:
         raise InputError(f"{str(path)!r} is not JSON: {error}") from error

@@ -22,7 +22,7 @@ from keras_resnets.models.checks import check, is_int
 from keras_resnets.models.files import check_model_file
 from keras_resnets.outputs import check_file
 from keras_resnets.verbosity import Printer
-from keras_resnets.words import count, wrap
+from keras_resnets.words import count, printable, wrap
 
 __all__ = ["MOST_DRAWN", "check_request", "run_predict"]
 
@@ -109,16 +109,19 @@ def run_predict(
     keep = 0 if sheet is None else MOST_DRAWN
     if left_out:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
-        print_fn(f"left out: {reasons}")
+        print_fn(printable(f"left out: {reasons}"))
     for line in _skipped_lines(unreadable):
         print_fn(line)
     with print_fn.counting("images") as bar:
-        probabilities, shown = _ask(model, photos, decoder, batch_size, keep, progress or bar)
-    _check_count(class_names, probabilities.shape[1], path)
-    names = class_names or [str(number) for number in range(probabilities.shape[1])]
+        scores, shown, classes = _ask(
+            model, photos, decoder, batch_size, top, keep, progress or bar
+        )
+    _check_count(class_names, classes, path)
+    names = class_names or [str(number) for number in range(classes)]
+    best = scores.results()
     rows = [
-        _prediction(*pair, names, top, known=class_names is not None)
-        for pair in zip(photos, probabilities, strict=True)
+        _prediction(*row, names, known=class_names is not None)
+        for row in zip(photos, best["labels"], best["probabilities"], strict=True)
     ]
     if sheet is not None:
         _write_sheet(Path(sheet), shown, rows)
@@ -130,7 +133,7 @@ def run_predict(
             print_fn(wrap(note))
     if output is not None:
         _write_predictions(Path(output), rows)
-        print_fn(f"wrote {output}")
+        print_fn(printable(f"wrote {output}"))
     return rows
 
 
@@ -166,7 +169,7 @@ def check_request(
 
 def _skipped_lines(unreadable: dict[Path, str]) -> list[str]:
     """Return lines that name files that were left out: the first 20, and how many more."""
-    lines = [f"  {path} ({why})" for path, why in list(unreadable.items())[:_MOST_NAMED]]
+    lines = [printable(f"  {path} ({why})") for path, why in list(unreadable.items())[:_MOST_NAMED]]
     more = len(unreadable) - len(lines)
     return [*lines, f"  and {count(more, 'more file')}"] if more else lines
 
@@ -218,17 +221,29 @@ def _photo_size(model: Runnable, image_size, trained) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
 
-def _ask(model, photos, decoder: Decoder, batch_size, keep, progress) -> tuple[np.ndarray, list]:
-    """Return the probabilities for all photos, and the first photos as the model saw them."""
-    scores, shown = Scores(model.resolution), []
+def _ask(
+    model, photos, decoder: Decoder, batch_size, top, keep, progress
+) -> tuple[Scores, list, int]:
+    """Return the best classes of all photos, the first photos, and the number of classes."""
+
+    def best(probabilities):
+        labels = np.argsort(-probabilities, axis=-1, kind="stable")[:, :top]
+        return {
+            "labels": labels,
+            "probabilities": np.take_along_axis(probabilities, labels, axis=-1),
+        }
+
+    scores, shown, classes = Scores(model.resolution, reduce=best), [], 0
     for start in range(0, len(photos), batch_size):
         some = photos[start : start + batch_size]
         images = np.stack([_read(photo, decoder) for photo in some])
-        scores.add([(1.0, model(images))])
+        answers = model(images)
+        classes = answers.shape[1]
+        scores.add([(1.0, answers)])
         shown.extend(images[: keep - len(shown)])
         if progress is not None:
             progress(start + len(some), len(photos))
-    return scores.probabilities(), shown
+    return scores, shown, classes
 
 
 def _read(photo: Path, decoder: Decoder) -> np.ndarray:
@@ -238,15 +253,14 @@ def _read(photo: Path, decoder: Decoder) -> np.ndarray:
         raise InputError(f"image {str(photo)!r} cannot be decoded: {error}") from error
 
 
-def _prediction(photo: Path, probabilities, names, top, known) -> dict[str, Any]:
+def _prediction(photo: Path, labels, probabilities, names, known) -> dict[str, Any]:
     folder = photo.absolute().parent.name
-    best = np.argsort(-probabilities, kind="stable")[:top]
     return {
         "file": str(photo),
         "true": folder if known and folder in names else None,
         "predictions": [
-            {"label": int(i), "class": names[i], "probability": float(probabilities[i])}
-            for i in best
+            {"label": int(i), "class": names[i], "probability": float(probability)}
+            for i, probability in zip(labels, probabilities, strict=True)
         ],
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,10 @@ import numpy as np
 
 from keras_resnets.data.options import check_data
 from keras_resnets.environment import run_environment
-from keras_resnets.errors import DataError, InputError
+from keras_resnets.errors import InputError
 from keras_resnets.evaluation import names as class_name_sources
 from keras_resnets.evaluation.crops import CropPlan, check_crops, plan_crops
-from keras_resnets.evaluation.metrics import Metrics, classification_metrics
+from keras_resnets.evaluation.metrics import Metrics, metrics_of, outcomes
 from keras_resnets.evaluation.runtimes import Runnable, open_model
 from keras_resnets.evaluation.scores import Scores
 from keras_resnets.files import csv_text, replacing, write_json, write_text
@@ -101,9 +100,8 @@ def run_evaluate(
     seconds = time.perf_counter() - began
     from keras_resnets.training.execution import choose_execution  # TensorFlow is slow
 
-    metrics = classification_metrics(
-        scores.probabilities(), labels, images.class_names, floor=scores.floor
-    )
+    images.check_found(split, len(labels), total)
+    metrics = metrics_of(scores.results(), labels, images.class_names, floor=scores.floor)
     result = {
         "model": str(path),
         "format": model.format,
@@ -181,28 +179,23 @@ def _batches(pyramid, split, limit, batch_size) -> Iterator[tuple[list, np.ndarr
     try:
         for scales in zip(*batched, strict=True):
             yield [images for images, _ in scales], scales[0][1]
-    except tf.errors.InvalidArgumentError as error:
-        position = 0
-        with contextlib.suppress(tf.errors.InvalidArgumentError):
-            for _ in sets[0]:
-                position += 1
-        where = pyramid[0].describe(split, position)
-        raise DataError(f"{where} of data set {pyramid[0].name!r} cannot be decoded") from error
+    except tf.errors.OpError as error:
+        raise pyramid[0].decoding_error(split, error) from error
 
 
 def _answers(model, plan, batches, images, total, progress) -> tuple[Scores, np.ndarray]:
     """Return what a model answers to the views of all images, and the labels."""
-    scores, labels = Scores(model.resolution), []
+    scores, labels = Scores(model.resolution, reduce=outcomes), []
     done = 0
     for pyramid, some in batches:
         answers = [(weight, model(view)) for weight, view in plan.views(pyramid)]
         _check_classes(answers[0][1].shape[1], images, model.path)
-        scores.add(answers)
+        scores.add(answers, some)
         labels.append(some)
         done += len(some)
         if progress is not None:
             progress(done, total)
-    return scores, np.concatenate(labels)
+    return scores, np.concatenate(labels) if labels else np.array([], np.int64)
 
 
 def _write_evaluation(folder: Path, result: dict[str, Any], metrics: Metrics) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnets.errors import InputError
+from keras_resnets.errors import InputError, RunError
 from keras_resnets.models.files import FORMATS, check_model_file
+from keras_resnets.reading import reason
 
 __all__ = ["Runnable", "open_model"]
 
@@ -59,6 +60,7 @@ class Runnable:
 
         Raises:
             InputError: There are no images, or they have another shape than the model takes.
+            RunError: The runtime fails on them.
         """
         images = np.asarray(images)
         want = (None, *self.input_shape[1:])
@@ -79,7 +81,16 @@ class Runnable:
             images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
         if self.channels_first:
             images = images.transpose(0, 3, 1, 2)
-        outputs = np.asarray(self.run(np.ascontiguousarray(self.encode(images))))
+        batch = np.ascontiguousarray(self.encode(images))
+        try:
+            outputs = np.asarray(self.run(batch))
+        except Exception as error:  # whatever a runtime can raise on a damaged file
+            raise RunError(f"{str(self.path)!r} cannot be run: {reason(error)}") from error
+        if outputs.ndim != 2 or len(outputs) < count:
+            raise RunError(
+                f"{str(self.path)!r} answers {count} images with shape {outputs.shape}, not with a "
+                "number for each class"
+            )
         return outputs[:count].astype(np.float64)
 
     def __repr__(self):
@@ -122,8 +133,9 @@ def open_model(path: str | Path) -> Runnable:
     except InputError:
         raise
     except Exception as error:  # whatever a runtime can raise on a damaged or foreign file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{str(path)!r} cannot be read as {FORMATS[form]}: {reason}") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read as {FORMATS[form]}: {reason(error)}"
+        ) from error
     if len(opened.output_shape) != 2 or (opened.output_shape[1] or 2) < 2:
         raise InputError(
             f"{str(path)!r} must answer with a number for each of two classes or more. Received: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -37,8 +37,13 @@ class Scores:
     divided by their sum. An image seen in several views gets the weighted mean of its views'
     probabilities.
 
+    Only what `reduce` makes of the probabilities is kept, so that memory grows with the images, not
+    with images times classes.
+
     Args:
         resolution: Step of a quantised output, 0 for others.
+        reduce: Function from the probabilities of some images, and what else was given to `add`, to
+            a dict of arrays with a row for each image; by default ``probabilities`` as they are.
 
     Example:
         >>> scores = Scores()
@@ -47,18 +52,20 @@ class Scores:
         array([1., 1., 1.])
     """
 
-    def __init__(self, resolution: float = 0.0):
+    def __init__(self, resolution: float = 0.0, reduce: Callable[..., dict] | None = None):
         self.resolution = resolution
         self.are_probabilities = True
-        self._as_they_are: list[np.ndarray] = []
-        self._softmax: list[np.ndarray] = []
+        self._reduce = reduce or (lambda probabilities: {"probabilities": probabilities})
+        self._as_they_are: list[dict[str, np.ndarray]] = []
+        self._softmax: list[dict[str, np.ndarray]] = []
 
-    def add(self, views: Iterable[tuple[float, np.ndarray]]) -> None:
+    def add(self, views: Iterable[tuple[float, np.ndarray]], *details) -> None:
         """Add the next images.
 
         Args:
             views: For each view of the images its weight and the outputs ``(images, classes)``; the
                 weights sum to 1.
+            *details: What `reduce` is given beside the probabilities: labels.
 
         Raises:
             RunError: An output is not finite.
@@ -70,17 +77,20 @@ class Scores:
             self.are_probabilities &= self._look_like_probabilities(outputs)
             plain = plain + weight * outputs
             logits = logits + weight * softmax(outputs)
-        self._as_they_are.append(plain)
-        self._softmax.append(logits)
+        if self.are_probabilities:
+            self._as_they_are.append(self._reduce(_divided_by_sum(plain), *details))
+        else:  # one image was enough
+            self._as_they_are.clear()
+        self._softmax.append(self._reduce(logits, *details))
+
+    def results(self) -> dict[str, np.ndarray]:
+        """Return what `reduce` made of the probabilities of all images."""
+        parts = self._as_they_are if self.are_probabilities else self._softmax
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def probabilities(self) -> np.ndarray:
         """Return the probabilities of all images, ``(images, classes)``, each row's sum 1."""
-        if not self.are_probabilities:
-            return np.concatenate(self._softmax)
-        values = np.concatenate(self._as_they_are)
-        sums = values.sum(-1, keepdims=True)
-        # All classes can be rounded to zero: then nothing is known.
-        return np.where(sums > 0, values / np.where(sums > 0, sums, 1), 1 / values.shape[1])
+        return self.results()["probabilities"]
 
     @property
     def floor(self) -> float:
@@ -94,3 +104,9 @@ class Scores:
         if np.isclose(self.resolution, _QUANTISED_SOFTMAX, rtol=1e-3):
             return bool(outputs.max() <= 1)
         return bool(np.abs(outputs.sum(-1) - 1).max() <= _TOLERANCE + self.resolution)
+
+
+def _divided_by_sum(values) -> np.ndarray:
+    sums = values.sum(-1, keepdims=True)
+    # All classes can be rounded to zero: then nothing is known.
+    return np.where(sums > 0, values / np.where(sums > 0, sums, 1), 1 / values.shape[1])

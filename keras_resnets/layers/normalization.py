@@ -73,7 +73,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _fuses(self, inputs, of_batch):
         return (
-            not self.renorm
+            not getattr(self, "renorm", False)  # Keras 3.14 and later
             and not (of_batch and self.synchronized)
             and len(inputs.shape) == 4
             and self._layout is not None

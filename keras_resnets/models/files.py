@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import zipfile
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 
 from keras_resnets.errors import InputError
+from keras_resnets.reading import check_regular, irregular, parse_json, reason, size_in_words
+from keras_resnets.words import count
 
-__all__ = ["FORMATS", "check_model_file", "check_network_file"]
+__all__ = [
+    "FORMATS",
+    "MOST_CONFIG",
+    "MOST_EXPANSION",
+    "archived_config",
+    "check_archive",
+    "check_model_file",
+    "check_network_file",
+]
 
 FORMATS = {
     "keras": "a Keras model",
@@ -23,6 +33,22 @@ _NETWORK = "keras_resnets>Network"
 """Name under which `Network` is registered with Keras."""
 
 _CHUNK = 1 << 20
+
+MOST_CONFIG = 64 << 20
+"""Most bytes of a JSON member of an archive; the largest network of the catalog has 300 kB."""
+
+MOST_EXPANSION = 100
+"""How many times larger than in the archive a member may be; Keras does not compress weights, and
+JSON of a deep network shrinks to a fiftieth."""
+
+_BLOCK = 1000
+"""Least bytes of a block in an HDF5 file: the headers of its groups and arrays alone have more."""
+
+_SMALL = 16 << 20
+"""Bytes that a member may have whatever it was compressed from."""
+
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What a damaged, encrypted or foreign zip archive raises."""
 
 
 def check_model_file(
@@ -73,8 +99,7 @@ def check_network_file(path: str | Path, argument: str = "MODEL") -> None:
         InputError: As for `check_model_file`, or it holds another model.
     """
     check_model_file(path, ("keras",), argument)
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
+    config = archived_config(path)
     kind = config.get("registered_name") if isinstance(config, dict) else None
     if kind != _NETWORK:
         found = config.get("class_name") if isinstance(config, dict) else None
@@ -82,6 +107,80 @@ def check_network_file(path: str | Path, argument: str = "MODEL") -> None:
             f"`{argument}` must be a keras_resnets model. Received: {str(path)!r}, which holds a "
             f"{found or 'model of another kind'}"
         )
+
+
+def archived_config(path: str | Path):
+    """Return the ``config.json`` of a ``.keras`` file.
+
+    Raises:
+        InputError: The file, or what it says, cannot be read.
+        OSError: There is no such file, or it is not a file.
+    """
+    try:
+        check_regular(path)
+        with zipfile.ZipFile(path) as archive:
+            return parse_json(_member(archive, "config.json"))
+    except (*_BAD_ARCHIVE, KeyError, ValueError) as error:
+        raise InputError(f"{str(path)!r} is damaged: {reason(error)}") from error
+
+
+def check_archive(path: str | Path) -> None:
+    """Check a ``.keras`` file's checksums, and that a network in it is no larger than its weights.
+
+    Keras reads weights here and there in the file, and checks neither: a flipped bit would change
+    answers, and a configuration of a few bytes would ask for all memory there is.
+
+    Args:
+        path: A file that `check_model_file` takes.
+
+    Raises:
+        InputError: A checksum is wrong, or the network is too large.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    while file.read(_CHUNK):
+                        pass
+            weights = [x for x in archive.infolist() if x.filename.endswith(".weights.h5")]
+            fault = _size_fault(archived_config(path), max(x.file_size for x in weights))
+    except _BAD_ARCHIVE as error:
+        fault = f"it is damaged: {reason(error)}"
+    if fault is not None:
+        raise InputError(f"{str(path)!r} cannot be read as {FORMATS['keras']}: {fault}")
+
+
+def _size_fault(config, available: int) -> str | None:
+    """Return why weights of some bytes cannot be those of an archived network, None if they can."""
+    from keras_resnets.models.config import config_from_dict
+    from keras_resnets.models.cost import complexity
+
+    if not isinstance(config, dict) or config.get("registered_name") != _NETWORK:
+        return None
+    try:
+        network = config_from_dict(config["config"]["network"])
+        blocks = sum(network.blocks)
+        least = _BLOCK * blocks
+        if least <= available:
+            least = complexity(network).total_params
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+        return f"config.json inside describes no network: {reason(error)}"
+    if least > available:
+        return (
+            f"config.json inside describes a network of {count(blocks, 'block')} and at least "
+            f"{size_in_words(least)}; its weights have {size_in_words(available)}"
+        )
+    return None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    info = archive.getinfo(name)
+    if info.file_size > MOST_CONFIG:
+        raise ValueError(
+            f"{name} inside has {size_in_words(info.file_size)}; at most "
+            f"{size_in_words(MOST_CONFIG)} are read"
+        )
+    return archive.read(name)
 
 
 def _format(place: Path) -> tuple[str | None, str | None]:
@@ -95,6 +194,8 @@ def _format(place: Path) -> tuple[str | None, str | None]:
             return None, "it does not exist"
     except OSError as error:  # a name too long, a folder that cannot be looked into
         return None, (error.strerror or str(error)).lower()
+    if (kind := irregular(place)) is not None:
+        return None, kind
     kind = place.suffix.removeprefix(".")
     if kind in FORMATS and kind != "saved_model":
         return kind, None
@@ -119,7 +220,7 @@ def _keras_fault(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return _archive_fault(archive)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError):
+    except _BAD_ARCHIVE:
         return "it is cut short or damaged"
     except OSError as error:
         return (error.strerror or str(error)).lower()
@@ -135,9 +236,17 @@ def _archive_fault(archive: zipfile.ZipFile) -> str | None:
     ):
         if not there:
             return f"it is a zip archive without {missing}, not one that Keras wrote"
+    for info in archive.infolist():
+        if info.file_size > max(_SMALL, MOST_EXPANSION * info.compress_size):
+            return (
+                f"{info.filename} inside grows from {size_in_words(info.compress_size)} to "
+                f"{size_in_words(info.file_size)}, more than {MOST_EXPANSION} times"
+            )
     for name in ("config.json", "metadata.json"):
+        if archive.getinfo(name).file_size > MOST_CONFIG:
+            return f"{name} inside has more than {size_in_words(MOST_CONFIG)}"
         try:
-            json.loads(archive.read(name))
+            parse_json(archive.read(name))
         except ValueError:
             return f"{name} inside is damaged"
     for name in weights:
@@ -149,6 +258,9 @@ def _archive_fault(archive: zipfile.ZipFile) -> str | None:
 
 def _saved_model_fault(path: Path) -> str | None:
     graph = path / "saved_model.pb"
+    for inner in path.rglob("*"):
+        if not inner.is_dir() and (kind := _irregular_or_gone(inner)) is not None:
+            return f"{inner.relative_to(path)}: {kind}"
     _, fault = _head(graph)
     if fault is not None:
         return f"saved_model.pb: {fault}"
@@ -160,6 +272,13 @@ def _saved_model_fault(path: Path) -> str | None:
     if whole and not index.stat().st_size:
         return "variables/variables.index is empty"
     return None
+
+
+def _irregular_or_gone(path: Path) -> str | None:
+    try:
+        return irregular(path)
+    except OSError as error:  # a broken link
+        return reason(error).lower()
 
 
 def _tflite_fault(path: Path) -> str | None:
@@ -184,6 +303,7 @@ _FAULTS = {
 def _head(path: Path) -> tuple[bytes, str | None]:
     """Return a file's first bytes, or why there are none."""
     try:
+        check_regular(path)
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:

@@ -8,7 +8,8 @@ import keras
 
 import keras_resnets.models.network  # noqa: F401  registers what a file of ours is made of
 from keras_resnets.errors import InputError
-from keras_resnets.models.files import check_model_file
+from keras_resnets.models.files import check_archive, check_model_file
+from keras_resnets.reading import reason
 
 __all__ = ["read_model"]
 
@@ -30,8 +31,10 @@ def read_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     if not isinstance(path, str | Path):
         raise InputError(f"a model must be the path of a .keras file. Received: {path!r}")
     check_model_file(path, ("keras",), "path")
+    check_archive(path)
     try:
         return keras.saving.load_model(path, compile=compile)
     except Exception as error:  # whatever a damaged archive or a foreign layer can raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{str(path)!r} cannot be read as a Keras model: {reason}") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read as a Keras model: {reason(error)}"
+        ) from error

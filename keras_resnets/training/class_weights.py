@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_resnets.errors import ConfigError, InputError, nearest
+from keras_resnets.files import plain_cell
+from keras_resnets.reading import parse_json, read_text, reason
 
 __all__ = [
     "BALANCED",
@@ -45,12 +47,13 @@ def read_class_weights(text: str) -> str | dict[str, float]:
             f"Received: {text}"
         )
     try:
-        content = path.read_bytes().decode("utf-8-sig")
+        content = read_text(path)
         read = _from_json if path.suffix.lower() == ".json" else _from_csv
         weights = read(content)
         check_class_weights(weights)
-    except (OSError, ValueError) as error:  # what decoding, JSON and our checks raise
-        raise InputError(f"class weights {text!r} cannot be read: {error}") from error
+    except (OSError, ValueError, csv.Error) as error:  # what decoding, JSON and our checks raise
+        why = reason(error) if isinstance(error, OSError) else error
+        raise InputError(f"class weights {text!r} cannot be read: {why}") from error
     return weights
 
 
@@ -60,7 +63,7 @@ def _from_json(content: str) -> dict[str, float]:
         _check_unique(names)
         return dict(pairs)
 
-    return json.loads(content, object_pairs_hook=unique)
+    return parse_json(content, object_pairs_hook=unique)
 
 
 def _from_csv(content: str) -> dict[str, float]:
@@ -71,7 +74,7 @@ def _from_csv(content: str) -> dict[str, float]:
     for place, (number, row) in enumerate(rows):
         if len(row) != 2:
             raise InputError(f"line {number} must be a class and a weight. Received: {row}")
-        name, weight = row
+        name, weight = plain_cell(row[0]), row[1]
         try:
             value = float(weight)
         except ValueError:
@@ -80,14 +83,15 @@ def _from_csv(content: str) -> dict[str, float]:
             raise InputError(
                 f"line {number}: the weight must be a number. Received: {weight!r}"
             ) from None
-        _check_unique([*weights, name])
+        if name in weights:
+            raise InputError(f"class {name!r} is given twice")
         weights[name] = value
     return weights
 
 
 def _check_unique(names: Sequence[str]) -> None:
     if len({*names}) < len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
+        twice, _ = Counter(names).most_common(1)[0]
         raise InputError(f"class {twice!r} is given twice")
 
 

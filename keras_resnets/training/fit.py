@@ -541,16 +541,17 @@ class _Run:
             validation = self.devices.evaluation(
                 data.evaluation_batches("validation", batch_size, one_hot=one_hot)
             )
-        model.fit(
-            self.devices.training(batches),
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=phase.steps * settings.accumulate,
-            validation_data=validation,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
+        with data.reading_errors("train"):
+            model.fit(
+                self.devices.training(batches),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=phase.steps * settings.accumulate,
+                validation_data=validation,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
 
     def _delivered(self, weights) -> Network:
         """Return the model that the training ends with, with these weights."""

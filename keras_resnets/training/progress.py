@@ -8,7 +8,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from keras_resnets.words import clock, compact
+from keras_resnets.words import clock, compact, printable
 
 __all__ = ["ProgressBar", "clock"]
 
@@ -52,7 +52,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def print_fn(self, line: str) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(line, markup=False, highlight=False)
+        self._progress.console.print(printable(line, lines=True), markup=False, highlight=False)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begin a bar."""

@@ -42,7 +42,11 @@ def test_a_case_counted_by_hand():
     }
     assert (dog["recall"], dog["precision"], dog["confused_with"]) == (1.0, 1.0, None)
     assert (emu["images"], emu["recall"], emu["precision"]) == (0, None, 0.0)
-    assert metrics.to_dict()["confusion"][0] == [1, 0, 1]
+    assert metrics.to_dict()["confusion"] == {
+        "true": [0, 0, 1],
+        "predicted": [0, 2, 1],
+        "images": [1, 1, 2],
+    }
     assert metrics.balanced_accuracy == 0.75  # the mean of 1/2 and 1: emus have no images
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from keras_resnets.errors import ConfigError, nearest
+from keras_resnets.reading import read_toml, reason
 from keras_resnets.training.recipes.recipe import Recipe, displaced
 
 __all__ = ["load_recipe", "recipe_names", "recipe_toml"]
@@ -76,9 +76,10 @@ def _content(name, folder: Path, seen: tuple[Path, ...]) -> tuple[Path, dict[str
     if path in seen:
         raise ConfigError(f"recipe file {str(path)!r} builds on itself")
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"recipe file {str(path)!r} cannot be read: {error}") from error
+        content = read_toml(path)
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        raise ConfigError(f"recipe file {str(path)!r} cannot be read: {why}") from error
     base = content.pop("extends", None)
     if path.parent != _FOLDER.resolve():  # users' numbers hold; the package's are for large sets
         content = displaced(content.keys()) | content
