@@ -79,6 +79,8 @@ CASES = {
     ],
     "DenseBlockLayer": [Case({"growth_rate": 3}, (2, 6, 6, 7), trainable=6, statistics=4)],
     "TransitionLayer": [Case({"filters": 2}, (2, 3, 3, 2), trainable=3, statistics=2)],
+    "DropBlock": [Case({"rate": 0.3, "block_size": 3}, seeds=1)],
+    "ImageNormalization": [Case({"mean": (0.5,) * 4, "std": (2.0,) * 4})],
     "DropoutMerge": [Case({"rate": 0.5}, inputs=PARTS, seeds=1)],
     "GatedMerge": [Case({"filters": 4}, inputs=PARTS, trainable=2)],
     "ScaledMerge": [Case({}, inputs=PARTS)],

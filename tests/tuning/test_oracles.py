@@ -67,6 +67,7 @@ def propose(tuner, *, space=None, max_macs=None, trials=6, epochs=12, seed=0, fa
     max_macs=st.integers(MACS[0], MACS[-1] + 1),
     seed=st.integers(0, 2**31 - 2),
 )
+@pytest.mark.large
 def test_every_proposal_is_within_the_budget(tuner, max_macs, seed):
     oracle, proposals = propose(tuner, max_macs=max_macs, seed=seed)
     assert len(proposals) == planned_trials(oracle)
@@ -74,6 +75,7 @@ def test_every_proposal_is_within_the_budget(tuner, max_macs, seed):
 
 
 @pytest.mark.parametrize("tuner", TUNERS)
+@pytest.mark.sampled(1)
 def test_refusals_are_counted_and_cost_no_trial(tuner):
     free, _ = propose(tuner)
     bound, proposals = propose(tuner, max_macs=MACS[len(MACS) // 4])
@@ -141,6 +143,7 @@ def test_bayesian_learns_in_a_short_search():
     ],
     ids=["random", "bayesian"],
 )
+@pytest.mark.sampled(1)
 def test_a_small_space_is_searched_to_its_end_no_point_twice(tuner, space):
     _, proposals = propose(tuner, space=space, trials=len(space.structures()) + 3)
     points = {tuple(sorted(values.items())) for values in proposals.values()}

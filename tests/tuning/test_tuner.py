@@ -82,6 +82,7 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path, tuner, after):
 
 
 @pytest.mark.parametrize("tuner", ["random", "bayesian"])
+@pytest.mark.sampled(1)
 def test_a_longer_search_is_that_of_one_go(tmp_path, tuner):
     """From 9 to 12 trials keras-tuner's ids are longer, and Bayesian search begins otherwise."""
     whole, _, _ = run(tmp_path / "whole", Pretender(), 9, tuner=tuner, trials=12)
