@@ -138,12 +138,17 @@ class Composite(keras.layers.Layer):
         saved = self._quantized.get(layer.name)
         return type(layer).from_config({**layer.get_config(), **saved}) if saved else layer
 
+    def _has_policy_of(self, part) -> bool:
+        # By their configurations: Keras cannot compare maps of policies.
+        own, other = self.dtype_policy, part.dtype_policy
+        return type(own) is type(other) and own.get_config() == other.get_config()
+
     def get_config(self):
         config = super().get_config()
         quantized = {
             part.name: {name: part.get_config()[name] for name in _QUANTIZATION}
             for part in self.layers
-            if part.quantization_mode is not None and part.dtype_policy != self.dtype_policy
+            if part.quantization_mode is not None and not self._has_policy_of(part)
         }
         if quantized or self._quantized:
             config["quantized"] = {**self._quantized, **quantized}

@@ -123,11 +123,10 @@ class _Facts(NamedTuple):
     @classmethod
     def of(cls, model: Network) -> _Facts:
         # The images come in under any name.
-        parts = {
-            path: layer
-            for path, layer in walk_layers(model)
-            if not isinstance(layer, keras.layers.InputLayer)
-        }
+        parts = {}
+        for path, layer in walk_layers(model):
+            if not isinstance(layer, keras.layers.InputLayer):
+                parts.setdefault(path, layer)  # Keras keeps replaced layers too, behind the others
         adapted = {
             id(variable)
             for layer in parts.values()
