@@ -44,6 +44,7 @@ def home(called, digits, image_folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", ["run/model.keras", "run/saved_model", "run/model.tflite"])
+@pytest.mark.sampled(1)
 def test_every_format_is_as_good_as_the_training_said(called, home, model):
     summary = json.loads((home / "run" / "summary.json").read_text())
     result = json.loads(called("evaluate", model, "--json", cwd=home))
@@ -51,6 +52,7 @@ def test_every_format_is_as_good_as_the_training_said(called, home, model):
     assert result["images"] == summary["data"]["images"]["test"]
 
 
+@pytest.mark.large
 def test_the_table_and_the_folder_say_the_same(run, home):
     ended = run("evaluate", "run/model.tflite", "-o", "out", "--crops", "ten", cwd=home).check()
     result = json.loads((home / "out" / "evaluation.json").read_text())
@@ -84,6 +86,7 @@ def test_predict_agrees_with_evaluate(called, home):
         assert len(values) == 5
 
 
+@pytest.mark.large
 def test_quiet_leaves_the_result_alone(called, home):
     loud = called("evaluate", "run/model.keras", cwd=home).splitlines()
     quiet = called("evaluate", "run/model.keras", "-q", "-o", "quiet", cwd=home).splitlines()

@@ -499,6 +499,7 @@ def test_a_file_is_decoded_as_the_eye_sees_it(name, file_of):
 
 
 @pytest.mark.parametrize("how", ["crop", "pad", "stretch"])
+@pytest.mark.sampled(1)
 def test_training_sees_what_prediction_sees(how, file_of):
     """Every file of the zoo, through the pipeline and alone, to the bit."""
     import tensorflow as tf

@@ -91,6 +91,7 @@ def test_a_config_is_adapted_to_the_images(few_digits):
         ((1, 1, 1), 0),
     ],
 )
+@pytest.mark.sampled(2)
 def test_shifts_fit_the_images(shape, padding):
     data = in_memory(np.zeros((4, *shape), np.uint8))
     assert data.crop_padding == padding
@@ -135,6 +136,7 @@ def test_digits_are_shifted_but_not_mirrored_in_training(few_digits):
 
 
 @pytest.mark.parametrize("limit", [1, 39, 40, 1000, None])
+@pytest.mark.sampled(1)
 def test_images_in_memory(limit, few_digits):
     images, labels = few_digits.images("test", limit)
     assert len(images) == len(labels) == min(40, limit or 40)
@@ -172,6 +174,7 @@ def test_training_may_take_the_validation_images_too():
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.sampled(1)
 def test_labels_may_be_one_hot(split, few_digits):
     batches = (
         few_digits.training_batches(32, 0, one_hot=True)

@@ -77,6 +77,7 @@ def test_the_split_hangs_on_the_names_alone(photos, tmp_path):
 @pytest.mark.parametrize("train", ["train", "Train"])
 @pytest.mark.parametrize("validation", ["validation", "val", "valid", "VAL", None])
 @pytest.mark.parametrize("test", ["test", None])
+@pytest.mark.sampled(4)
 def test_split_folders_are_used(train, validation, test, tmp_path):
     for offset, name in ((0, "cats"), (100, "dogs")):
         write_class(tmp_path / train / name, 10, first=offset)
@@ -129,6 +130,7 @@ def test_one_name_in_many_folders_is_still_a_fixed_order(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.sampled(1)
 def test_grey_folders_keep_one_channel_unless_asked(mode, tmp_path):
     for name, value in (("cats", 30), ("dogs", 200)):
         for index in range(3):

@@ -148,6 +148,7 @@ def _quiet():
         ("tiny_validated", {}, (10, 10, 3), (27, 3, 10), True),
     ],
 )
+@pytest.mark.sampled(1)
 def test_a_data_set_becomes_three_splits_of_raw_images(name, options, shape, sizes, flip):
     data = load_data(name, **options)
     assert data.name == name
@@ -176,6 +177,7 @@ def _config():
 
 
 @pytest.mark.parametrize("name", ["tiny_colour", "tiny_grey", "tiny_validated"])
+@pytest.mark.sampled(1)
 def test_the_splits_do_not_overlap(name):
     data = load_data(name)
     rows = [image.tobytes() for split in data.sizes for image in data.images(split)[0]]

@@ -83,6 +83,7 @@ def measured(home):
 
 
 @pytest.mark.parametrize("name", FORMATS[1:])
+@pytest.mark.sampled(2)
 def test_every_format_has_the_same_metrics(name, model, home, digits, measured):
     if not (home / name).exists():
         write(model, home / name)
@@ -258,6 +259,7 @@ def test_without_onnx_runtime_the_error_says_what_to_install(monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize("crops", ["ten", "multi"])
+@pytest.mark.sampled(1)
 def test_crops_of_fixed_models_and_whole_images_of_others(crops, model, home, tmp_path):
     """The same weights, once for 8 x 8 and once for any size."""
     free = create_model(model.config.replace(input_shape=(None, None, 1)))

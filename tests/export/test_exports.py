@@ -93,7 +93,7 @@ def _dtype(model):
 
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 def test_every_kind_of_network_exports(variant, kind, make, images, tmp_path):
     model = make(**VARIANTS[variant])
     result = EXPORTS[kind](model, tmp_path / "deep" / kind, images)
@@ -133,6 +133,7 @@ def test_models_of_16_bits_export(dtype, kind, make, images, tmp_path):
     assert np.mean(answers.argmax(-1) == expected.argmax(-1)) > 0.8
 
 
+@pytest.mark.large
 def test_the_tflite_file_of_a_16_bit_model_is_its_float32_twins(make, images, tmp_path):
     model = make(dtype="mixed_bfloat16")
     keras.config.set_image_data_format("channels_first")  # must not reach the twin
@@ -204,7 +205,7 @@ BREAK = {"saved_model": _break_saved_model, "tflite": _break_tflite}
 
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("good", [True, False], ids=["good one there", "nothing there"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_a_disagreement_is_an_error_and_leaves_nothing(
     good, kind, make, images, tmp_path, tree, monkeypatch
 ):
@@ -219,6 +220,7 @@ def test_a_disagreement_is_an_error_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("kind", EXPORTS)
+@pytest.mark.sampled(1)
 def test_an_export_replaces_the_last_one(kind, make, images, tmp_path):
     for changes in ({}, {"classes": 3}):
         EXPORTS[kind](make(**changes), tmp_path / kind, images)
@@ -249,6 +251,7 @@ def test_images_that_do_not_fit_are_refused(wrong, message, kind, model, tmp_pat
 
 
 @pytest.mark.parametrize("kind", EXPORTS)
+@pytest.mark.sampled(1)
 def test_raw_images_may_come_in_another_type(kind, model, images, tmp_path):
     result = EXPORTS[kind](model, tmp_path / kind, images.astype("float64"))
     assert result.agreement == 1

@@ -33,6 +33,7 @@ def images(network, count):
     "runtime, batch_size",
     [*itertools.product(["graph", "frozen", "xla", "auto"], [None, 2]), ("litert", 2)],
 )
+@pytest.mark.sampled(4)
 def test_answers_are_the_models(network, runtime, batch_size):
     function = inference_function(network, batch_size, runtime)
     batch = images(network, 2)
@@ -48,6 +49,7 @@ def test_any_batch_size_where_none_is_given(network):
 
 
 @pytest.mark.parametrize("runtime", ["graph", "frozen", "xla", "litert"])
+@pytest.mark.sampled(1)
 def test_lists_and_other_floats_are_taken(network, runtime):
     batch = images(network, 1)
     function = inference_function(network, 1, runtime)
@@ -55,6 +57,7 @@ def test_lists_and_other_floats_are_taken(network, runtime):
         np.testing.assert_array_equal(np.asarray(function(given)), np.asarray(function(batch)))
 
 
+@pytest.mark.large
 def test_the_fastest_is_chosen(network):
     function = inference_function(network, 1)
     assert set(function.seconds) == {"graph", "frozen", "xla", "litert"}
@@ -108,6 +111,7 @@ def test_what_is_no_model_is_refused():
         inference_function("resnet20_cifar")
 
 
+@pytest.mark.large
 def test_another_precision_is_no_competitor():
     model = kr.create_model(small_config("resnet20_cifar"), dtype="mixed_bfloat16")
     assert "litert" not in inference_function(model, 1).seconds

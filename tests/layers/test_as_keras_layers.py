@@ -115,6 +115,7 @@ GIVEN = {
         for number, case in enumerate(cases)
     ],
 )
+@pytest.mark.sampled(10)
 def test_layer(name, case):
     TestCase().run_layer_test(
         getattr(layers, name),
@@ -132,6 +133,7 @@ def test_layer(name, case):
 
 
 @pytest.mark.parametrize("part", GIVEN)
+@pytest.mark.sampled(2)
 def test_block_of_given_parts(part):
     """`run_layer_test` makes six blocks of one part: each builds it, or finds it built."""
     TestCase().run_layer_test(

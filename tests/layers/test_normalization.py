@@ -73,7 +73,7 @@ def images(shape, mean=0.0):
     "shape, mean",
     [((4, 5, 3, 6), 0.0), ((1, 4, 4, 16), 3.0), ((1, 1, 1, 4), 1.0), ((2, 1, 1, 4), 0.0)],
 )
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(3)
 def test_equals_the_stock_layer(shape, mean, training, trainable, axis, jit):
     layers = pair(shape, axis=axis)
     for layer in layers:
@@ -102,6 +102,7 @@ def test_keeps_the_variance_of_inputs_far_from_zero(jit):
 @pytest.mark.parametrize("channels", [16, 20])
 @pytest.mark.parametrize("training, trainable", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.sampled(6)
 def test_statistics_are_float32_under_mixed_precision(policy, training, trainable, channels):
     shape = (8, 4, 4, channels)
     layers = pair(shape, policy)
@@ -143,6 +144,7 @@ def test_without_scale_or_offset(scale, center):
     sides=st.tuples(*(st.integers(1, 6) for _ in range(4))),
     momentum=st.sampled_from([0.0, 0.5, 0.99]),
 )
+@pytest.mark.large
 def test_any_size_moves_the_statistics_alike(sides, momentum):
     layers = pair(sides, momentum=momentum)
     fused, stock = (run(layer, images(sides), True) for layer in layers)

@@ -185,6 +185,7 @@ def test_a_zero_branch_leaves_the_shortcut(order):
     order=st.sampled_from(("post", "pre")),
     stride_at=st.sampled_from((0, 1)),
 )
+@pytest.mark.large
 def test_a_dilated_block_is_the_strided_one_where_that_looks(side, before, kind, order, stride_at):
     """Stride 2 becomes dilation behind it; what came before is dilated already."""
 

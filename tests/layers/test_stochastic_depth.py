@@ -65,6 +65,7 @@ def test_one_coin_a_sample():
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("survival", [0.2, 0.5, 0.9])
+@pytest.mark.sampled(2)
 def test_as_many_survive_as_expected(mode, survival):
     layer = StochasticDepth(survival, mode, seed=3)
     if mode == "sample":
@@ -109,6 +110,7 @@ def test_coins_are_not_rounded_to_16_bits():
         assert dropped == pytest.approx(0.0005, abs=5 * np.sqrt(0.0005 / len(x)))
 
 
+@pytest.mark.large
 def test_the_paper_expects_40_of_54_blocks():
     """Huang 2016, section 3, "Expected network depth": linear decay to 0.5 over 54 blocks."""
     config = ResNetConfig(blocks=(18, 18, 18), final_survival=0.5)
@@ -124,6 +126,7 @@ def test_the_paper_expects_40_of_54_blocks():
 
 
 @pytest.mark.parametrize("merge", [None, ScaledMerge(0.5, 2.0, name="merge")])
+@pytest.mark.sampled(1)
 def test_a_dropped_branch_is_left_alone(merge):
     """Its statistics and its weights' gradients too; a living one is what it is without coins."""
     x = np.random.default_rng(0).standard_normal((4, 6, 6, 4)).astype("float32")

@@ -104,6 +104,7 @@ def test_the_name_is_the_catalogs():
 @every_family
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
 @pytest.mark.parametrize("pooling", [None, pytest.param("avg", marks=pytest.mark.large)])
+@pytest.mark.sampled(2)
 def test_precision(name, policy, pooling):
     """Outputs, weights, every layer and the model itself are of the policy."""
     model = backbone(name, dtype=policy, pooling=pooling)
@@ -132,6 +133,7 @@ def test_the_head_is_float32_under_mixed_policies(policy):
 
 @pytest.mark.parametrize("mode", ["int8", "float8"])
 @pytest.mark.parametrize("name", ["resnet20_cifar", "se_resnet50"])
+@pytest.mark.sampled(1)
 def test_quantised_by_a_map_of_policies(name, mode):
     """A `DTypePolicyMap` reaches every dense layer, and comes back from a config."""
     config = small_config(name)

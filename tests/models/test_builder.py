@@ -12,6 +12,7 @@ def images(*shape, seed=0):
 
 
 @EACH_FAMILY
+@pytest.mark.sampled(3)
 def test_runs_at_any_size(name):
     model = small_model(name, input_shape=(None, None, 3))
     for size in ((24, 24), (17, 33), (1, 1)):
@@ -21,6 +22,7 @@ def test_runs_at_any_size(name):
 
 
 @EACH_FAMILY
+@pytest.mark.sampled(4)
 def test_gradient_reaches_every_weight(name):
     changes = {} if "densenet" in name else {"zero_init_residual": False}
     model = small_model(name, weight_decay=0.0, **changes)
@@ -51,6 +53,7 @@ def test_mixed_precision_keeps_the_head_in_float32(name, policy):
 
 
 @EACH_FAMILY
+@pytest.mark.sampled(2)
 def test_channels_first_is_the_same_function(name):
     last = small_model(name, data_format="channels_last", input_shape=(None, None, 3))
     first = small_model(name, data_format="channels_first", input_shape=(None, None, 3))

@@ -32,6 +32,7 @@ def test_every_constructor_is_public():
 
 
 @pytest.mark.parametrize("constructor", ["ResNet18", "DenseNet121", "PreActResNet18"])
+@pytest.mark.sampled(1)
 def test_without_top_any_size_and_with_pooling_a_vector(constructor):
     make = getattr(kr, constructor)
     maps = make(include_top=False)

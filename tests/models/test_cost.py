@@ -86,6 +86,7 @@ def test_receptive_field(name, field):
 
 
 @pytest.mark.parametrize("name", ["resnet20_b_cifar", "resnet50d", "densenet_bc_100_12_cifar"])
+@pytest.mark.sampled(2)
 def test_receptive_field_is_what_gradients_see(name):
     """Only pixels within the field change one value in the middle of the last map."""
     config = small_config(name, include_top=False, input_shape=(129, 129, 1), weight_decay=0.0)
@@ -136,6 +137,7 @@ def test_takes_milliseconds(name):
 @pytest.mark.parametrize(
     "name", ["resnet20_cifar", "wrn16_4_cifar", "densenet_bc_100_12_cifar", "resnet50", "resnet50d"]
 )
+@pytest.mark.sampled(1)
 def test_macs_are_what_tensorflows_profiler_counts(name):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (

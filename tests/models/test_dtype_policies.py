@@ -48,6 +48,7 @@ def check_policy(model, name):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.sampled(2)
 def test_the_model_and_each_layer_have_the_policy(policy, tmp_path):
     built = kr.create_model(SMALL, dtype=policy, **RAW)
     for model in (built, reloaded(built, tmp_path), kr.create_model(SMALL, dtype=policy)):
@@ -147,6 +148,7 @@ PARTED = {
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("entry", [".*/conv1", ".*/(bn1|reduce|gate|conv)"])
 @pytest.mark.parametrize("config", PARTED.values(), ids=PARTED)
+@pytest.mark.sampled(1)
 def test_parts_of_other_policies_train_together(config, entry):
     model = kr.create_model(config, dtype=policy_map("mixed_bfloat16", {entry: "float32"}))
     found = computes_in(model)

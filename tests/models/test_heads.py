@@ -51,6 +51,7 @@ ACTIVATIONS = [
 
 
 @pytest.mark.parametrize("given, held", ACTIVATIONS, ids=range(len(ACTIVATIONS)))
+@pytest.mark.sampled(3)
 def test_an_activation_is_what_keras_takes_and_saves(given, held, tmp_path):
     model = make(classifier_activation=given)
     config = model.config
@@ -275,6 +276,7 @@ def test_reset_classifier_refuses_quantised_layers():
     "name",
     ["resnet50", "resnet20_cifar", "densenet121", "preact_resnet18", "wrn16_4_cifar", "resnet50d"],
 )
+@pytest.mark.sampled(3)
 def test_feature_info_is_what_the_stages_put_out(name):
     config = kr.model_config(name, blocks=(1,) * len(kr.model_config(name).blocks))
     for stride in (None, 2) if "cifar" in name else (None, 8):

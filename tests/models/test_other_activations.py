@@ -34,6 +34,7 @@ def operations(model):
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.sampled(2)
 def test_every_relu_is_the_other_activation(name):
     plain, other = (
         operations(kr.create_model(small_config(name, activation=activation)))
@@ -55,6 +56,7 @@ def test_the_other_orders_too(order):
 
 @pytest.mark.parametrize("name", ["resnet20_cifar", "densenet121"])
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"relu"}))
+@pytest.mark.sampled(2)
 def test_saved_costed_and_described(name, activation, tmp_path):
     from keras_resnets.analysis.description import summarize
 
@@ -82,6 +84,7 @@ def test_blocks_saved_before_there_was_a_choice_still_load():
     "activation",
     ["gelu", *(pytest.param(name, marks=pytest.mark.large) for name in ("silu", "leaky_relu"))],
 )
+@pytest.mark.large
 def test_exports_agree(activation, tmp_path):
     from keras_resnets.export import export_saved_model, export_tflite
 

@@ -71,6 +71,7 @@ REST = ("stage3", "final", "predictions")
     "name", ["resnet20_b_cifar", "preact_resnet164_cifar", "densenet_40_12_cifar"]
 )
 @pytest.mark.parametrize("reload", [False, True], ids=["built", "reloaded"])
+@pytest.mark.sampled(1)
 def test_frozen_parts_keep_weights_and_statistics(name, reload, tmp_path):
     model = kr.freeze(small_model(name, weight_decay=0.0), through="stage2")
     if reload:
@@ -83,6 +84,7 @@ def test_frozen_parts_keep_weights_and_statistics(name, reload, tmp_path):
 
 
 @pytest.mark.parametrize("reload", [False, True], ids=["built", "reloaded"])
+@pytest.mark.sampled(1)
 def test_batch_norm_of_a_frozen_part_may_go_on(reload, tmp_path):
     model = small_model("resnet20_b_cifar", weight_decay=0.0)
     model = kr.freeze(model, through="stage2", batch_norm=False)
@@ -114,6 +116,7 @@ SEQUENCES = [
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
 @pytest.mark.parametrize("reload", [False, True], ids=["built", "reloaded"])
+@pytest.mark.sampled(2)
 def test_only_the_last_call_counts(sequence, reload, tmp_path):
     model = small_model("resnet20_b_cifar")
     for through, batch_norm in sequence:

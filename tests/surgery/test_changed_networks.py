@@ -105,6 +105,7 @@ def adapt(layer, seed=0):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.sampled(11)
 def test_quantised_networks_are_refused_by_name(models, mode, reader, tmp_path):
     expected = f"must not be quantised.*layer 'predictions' is quantised to {mode}"
     with pytest.raises(kr.InputError, match=expected) as caught:
@@ -113,6 +114,7 @@ def test_quantised_networks_are_refused_by_name(models, mode, reader, tmp_path):
 
 
 @pytest.mark.parametrize("reader", [name for name in READERS if name not in OTHERS])
+@pytest.mark.sampled(3)
 def test_kernels_adapted_by_lora_are_read_as_they_compute(models, reader, tmp_path):
     model = models["lora"]
     new = READERS[reader](model, tmp_path)

@@ -47,7 +47,7 @@ def network(name, dtype="float64", **options):
 
 @pytest.mark.parametrize("growth", GROWTHS)
 @pytest.mark.parametrize("name", LEARNING)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_training_begins_where_it_was_and_reaches_every_weight(name, growth):
     exact = network(name)
     assert apart(exact, GROWTHS[growth](exact), IMAGES, training=True) < 1e-9
@@ -138,7 +138,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("growth", GROWTHS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_fit_goes_on_without_a_jump(name, growth):
     model = network("resnet20_cifar", dtype="float32")
     model.compile(OPTIMIZERS[name](), LOSS, jit_compile=False)
@@ -163,6 +163,7 @@ def test_fit_goes_on_without_a_jump(name, growth):
     assert growth == "wider" or warm < lost
 
 
+@pytest.mark.large
 def test_the_average_of_weights_is_carried():
     model = network("resnet20_cifar", dtype="float32")
     model.compile(
@@ -176,6 +177,7 @@ def test_the_average_of_weights_is_carried():
     assert apart(model, new, IMAGES, training=True) < 1e-4
 
 
+@pytest.mark.large
 def test_a_loss_scale_is_carried():
     model = kr.create_model(small_config("resnet20_cifar", **LOGITS), dtype="mixed_float16")
     kr.compile_for(model, keras.optimizers.SGD(0.01, momentum=0.9), LOSS, print_fn=None)

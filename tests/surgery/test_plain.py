@@ -36,6 +36,7 @@ def test_the_parameters_that_were_derived(name, expected):
 @pytest.mark.parametrize(
     "name", ["resnet20_cifar", "resnet50d", "wrn16_4_cifar", "preact_resnet50"]
 )
+@pytest.mark.sampled(1)
 def test_the_graph_adds_nothing_but_biases(name):
     import tensorflow as tf
 
@@ -175,7 +176,7 @@ def test_folding_twice_and_folding_a_chain():
 
 @pytest.mark.parametrize("function", [surgery.fold_batch_norm, surgery.to_plain])
 @pytest.mark.parametrize("name", ["resnet20_cifar", "resnet50d", "preact_resnet20_cifar"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_exports_agree_with_the_original(function, name, tmp_path):
     model = kr.create_model(small_config(name))
     hard_weights(model)

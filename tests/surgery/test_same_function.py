@@ -114,6 +114,7 @@ SEEN = ("resnet20_cifar", "preact_resnet50", "densenet_bc_100_12_cifar", "resnet
 
 
 @pytest.mark.parametrize("name", matrix(FAMILIES, SEEN))
+@pytest.mark.sampled(1)
 def test_every_function_on_every_family(name):
     model = made(small_config(name, **LOGITS))
     before = values_of(model), model.config

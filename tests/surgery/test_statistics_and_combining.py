@@ -32,6 +32,7 @@ def read_by(model, name):
 
 
 @pytest.mark.parametrize("batch_size", [20, 7])
+@pytest.mark.sampled(1)
 def test_statistics_are_those_of_every_pixel(batch_size):
     """Whatever the batches, the last one smaller: mean and variance over the whole set."""
     model = made(small_config("resnet20_cifar", **LOGITS, dropout=0.5, final_survival=0.5))
@@ -55,6 +56,7 @@ def test_in_one_batch_training_and_inference_become_one():
     np.testing.assert_allclose(np.asarray(found(IMAGES)), expected, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.large
 def test_data_sets_and_steps():
     import tensorflow as tf
 
@@ -78,6 +80,7 @@ def three():
 
 
 @pytest.mark.parametrize("combine", ["mean_probability", "mean_logit"])
+@pytest.mark.sampled(1)
 def test_an_ensemble_is_its_mean_saved_and_exported(combine, tmp_path):
     models = three()
     probabilities = np.stack([np.asarray(model(IMAGES)) for model in models])
@@ -175,6 +178,7 @@ def files(tmp_path_factory):
 
 
 @pytest.mark.parametrize("call, message", BAD.values(), ids=list(BAD))
+@pytest.mark.sampled(4)
 def test_bad_input_is_refused(call, message, files):
     with pytest.raises(kr.InputError, match=re.escape(message)):
         call(other(), files)

@@ -125,6 +125,7 @@ def test_counts_are_of_the_images_that_are_trained_on(few_digits):
     assert class_weights_for(few_digits, TrainingSettings()) is None
 
 
+@pytest.mark.large
 def test_training_follows_the_weights(tiny_config, few_digits):
     """Where one class alone counts, it is what the network learns to say of every image."""
     settings = TrainingSettings(

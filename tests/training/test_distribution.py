@@ -211,6 +211,7 @@ def test_without_synchronisation_they_do_not(mirrored):
 
 
 @pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.large
 def test_two_workers_train_as_one(index, workers, mirrored):
     result = workers[index]
     assert result["devices"] == f"multiworker: 2 replicas on 2 workers, this one is {index}"
@@ -224,6 +225,7 @@ def test_only_the_chief_writes_and_all_read_it(workers, folders):
     assert not list(folders[1].iterdir())
 
 
+@pytest.mark.large
 def test_two_devices_of_jax_train_as_one(on_jax):
     assert on_jax["devices"] == "mirrored: 2 replicas on cpu:0, cpu:1"
     _assert_same(on_jax["synchronized"], on_jax["single"])

@@ -164,6 +164,7 @@ def test_a_process_is_deterministic_by_what_runs_its_steps(
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.sampled(1)
 def test_a_step_is_traced_once(policy):
     """Twice where it has to make the optimizer's variables."""
     model = kr.create_model(small_config("resnet20_cifar"), dtype=policy)

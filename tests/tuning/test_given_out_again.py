@@ -205,6 +205,7 @@ def test_three_deaths_in_a_row_are_a_failure_with_its_reason(tmp_path):
 
 @pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
 @pytest.mark.parametrize("error", [MachineError("full"), OSError(28, "No space left on device")])
+@pytest.mark.sampled(2)
 def test_a_full_disk_stops_the_search_and_it_resumes(error, tuner, tmp_path):
     whole, _, _ = run(tmp_path / "whole", Pretender(), tuner=tuner)
     with pytest.raises(type(error)):
@@ -217,6 +218,7 @@ def test_a_full_disk_stops_the_search_and_it_resumes(error, tuner, tmp_path):
 
 
 @pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
+@pytest.mark.sampled(1)
 def test_a_restart_tries_the_failed_ones_again(tuner, tmp_path):
     """Those behind a failure were proposed by its score, and are found again all the same."""
     whole, _, _ = run(tmp_path / "whole", Pretender(), tuner=tuner)
@@ -236,6 +238,7 @@ def test_a_restart_tries_the_failed_ones_again(tuner, tmp_path):
     assert outcome(third) == outcome(again)
 
 
+@pytest.mark.large
 def test_a_failed_trial_that_nothing_followed_counts_as_if_it_had_never_failed(tmp_path):
     whole, _, _ = run(tmp_path / "whole", Pretender(), tuner="bayesian")
     stop = Pretender({3: WorkerError("no memory"), 4: KeyboardInterrupt()})

@@ -67,6 +67,7 @@ def readers(root):
 
 
 @pytest.mark.parametrize("kind", ["cut", "flipped", "empty", "cut between"])
+@pytest.mark.sampled(1)
 def test_shards(prepared, kind):
     root, place = prepared(kind)
     damage(place, kind)
