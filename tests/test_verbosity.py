@@ -76,6 +76,7 @@ def test_a_plain_use_in_python_writes_no_log_lines():
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_who_sets_the_log_level_sees_what_it_says():
     done = _python(
         f"{CREATE}; import os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])",

@@ -56,6 +56,7 @@ def test_help_names_every_command(run, tmp_path, arguments):
         ("check-data", "interrupted"),
     ],
 )
+@pytest.mark.sampled(1)
 def test_ctrl_c_in_a_download_is_one_line_and_ends_at_once(start, tmp_path, command, message):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes requests and never answers
         proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -50,6 +50,7 @@ def _labels(batches):
     augmented=st.booleans(),
     global_seeds=st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
+@pytest.mark.large
 def test_any_epoch_goes_on_as_if_it_had_never_stopped(seed, first_epoch, augmented, global_seeds):
     options = {"seed": seed, "augmenter": _augmenter((6, 5, 2)) if augmented else None}
     tf.random.set_seed(global_seeds[0])

@@ -39,6 +39,7 @@ def test_the_best_epoch_is_the_first_of_the_best():
     assert best_epoch(_rows([None, None])) is None
 
 
+@pytest.mark.large
 def test_a_plateau_lowers_the_rate_and_is_resumed(config, few_digits, tmp_path):
     settings = SETTINGS.set(
         **{"schedule.kind": "plateau", "patience": 1, "warmup": 0, "factor": 0.5}
@@ -57,6 +58,7 @@ def test_a_plateau_lowers_the_rate_and_is_resumed(config, few_digits, tmp_path):
 
 
 @pytest.mark.parametrize(("error", "ends"), [(0.999, True), (0.001, False)])
+@pytest.mark.sampled(1)
 def test_a_warm_up_until_an_error(error, ends, config, few_digits):
     settings = SETTINGS.replace(epochs=2).set(
         **{"schedule.kind": "constant", "warmup": 0, "warmup_error": error, "warmup_from": 0.1}
@@ -65,6 +67,7 @@ def test_a_warm_up_until_an_error(error, ends, config, few_digits):
     np.testing.assert_allclose(rates, [0.01, 0.1 if ends else 0.01], rtol=1e-6)
 
 
+@pytest.mark.large
 def test_patience_ends_with_the_best_epoch(config, few_digits, tmp_path):
     settings = SETTINGS.replace(epochs=12, patience=2).set(lr=0.5)
     best = tmp_path / "best.keras"
@@ -81,6 +84,7 @@ def test_patience_ends_with_the_best_epoch(config, few_digits, tmp_path):
     assert again.history == result.history
 
 
+@pytest.mark.large
 def test_averages_are_evaluated_saved_and_resumed(config, few_digits, tmp_path):
     settings = SETTINGS.set(ema=0.9)
     whole = train(config, few_digits, settings)
@@ -143,6 +147,7 @@ def test_patience_needs_no_file(config, few_digits):
 
 
 @pytest.mark.parametrize("all_data", [False, True])
+@pytest.mark.sampled(1)
 def test_weights_that_the_last_step_has_ruined_are_no_checkpoint(
     all_data, config, few_digits, tmp_path
 ):
@@ -165,6 +170,7 @@ def test_smoothed_labels_leave_a_model_that_can_be_evaluated(config, few_digits)
 
 
 @pytest.mark.parametrize("rate", [1e30, 30.0])
+@pytest.mark.sampled(1)
 def test_a_divergence_is_named(rate, config, few_digits, tmp_path):
     path = tmp_path / "model.keras"
     settings = SETTINGS.set(lr=rate, warmup=0)
@@ -184,6 +190,7 @@ def test_all_data_leaves_no_validation(config, few_digits):
     assert int(result.optimizer.iterations) == (96 + 40) // 24
 
 
+@pytest.mark.large
 def test_accumulated_parts_count_as_one_step(config, few_digits, tmp_path):
     settings = SETTINGS.replace(accumulate=2, batch_size=26)  # 3 steps of two; 7 halves would fit
     whole = train(config, few_digits, settings)
@@ -195,12 +202,14 @@ def test_accumulated_parts_count_as_one_step(config, few_digits, tmp_path):
         np.testing.assert_array_equal(weight, same)
 
 
+@pytest.mark.large
 def test_iterations_end_a_run_within_an_epoch(config, few_digits):
     result = train(config, few_digits, SETTINGS.replace(epochs=None).set(iterations=6, warmup=0))
     assert int(result.optimizer.iterations) == 6
     assert len(result.history) == 2
 
 
+@pytest.mark.large
 def test_sizes_grow_and_the_model_takes_whole_images(config, few_digits, tmp_path):
     settings = SETTINGS.set(sizes=[[0.0, 0.75], [0.5, 1.0]], **{"loss.kind": "bce"})
     whole = train(config, few_digits, settings)

@@ -141,6 +141,7 @@ def test_a_real_training_that_cannot_learn(tiny_config, few_digits):
     assert "24 steps are few: try --epochs 150" in lines[-2]
 
 
+@pytest.mark.large
 def test_the_program_says_it_and_keeps_it(tmp_path):
     """In the summary too; a run that learns has no warnings."""
     data = {"name": "keras_resnets_digits", "data_dir": None, "image_size": None, "flip": None}

@@ -92,6 +92,7 @@ def test_it_learns(finished):
     assert finished[1]["test_accuracy"] > 0.5
 
 
+@pytest.mark.large
 def test_logs_for_tensorboard_on_request(tmp_path):
     settings = SETTINGS.replace(epochs=1, all_data=True)
     summary = run_training("resnet8_cifar", DATA, settings, tmp_path / "run", str, tensorboard=True)
@@ -100,6 +101,7 @@ def test_logs_for_tensorboard_on_request(tmp_path):
     assert not (tmp_path / "run" / "best.keras").exists()
 
 
+@pytest.mark.large
 def test_a_full_disk_is_one_line_and_the_run_goes_on(finished, tmp_path):
     """The system refuses files above a size, as a full disk would: the real error of its writes."""
     program = """
@@ -161,6 +163,7 @@ def test_a_finished_run_is_only_read(finished, tree):
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.large
 def test_killed_at_random_moments_it_ends_with_the_same_numbers(kills, finished, tmp_path):
     """SIGKILL: as soon as there is an epoch, and anywhere from the next one on."""
     program = """
@@ -240,6 +243,7 @@ def test_the_data_may_move(finished, tfds_dir):
     assert _run(finished[0], data={**DATA, "data_dir": tfds_dir})["model"] == MODEL
 
 
+@pytest.mark.large
 def test_a_divergence_names_the_learning_rate(tmp_path):
     settings = SETTINGS.replace(epochs=2, batch_size=512).set(lr=1e30, warmup=0)
     with pytest.raises(
