@@ -27,6 +27,7 @@ def history(epochs):
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5, 7, 18, 300, 1000])
 @pytest.mark.parametrize("draw", [plot_history, draw_curves])
+@pytest.mark.sampled(3)
 def test_epochs_are_whole_in_every_curve(draw, epochs):
     for ax in draw(history(epochs)).axes:
         ticks = labelled(ax.xaxis)

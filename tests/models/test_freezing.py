@@ -55,6 +55,7 @@ def test_by_type(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("nested", [False, True], ids=["alone", "nested"])
+@pytest.mark.sampled(2)
 def test_it_survives_a_file(name, nested, tmp_path):
     base = small_model(name, include_top=not nested)
     model = keras.Sequential([base, keras.layers.GlobalAveragePooling2D()]) if nested else base

@@ -75,6 +75,7 @@ def name(value):
 
 
 @pytest.mark.parametrize("function, config", EXACT, ids=name)
+@pytest.mark.sampled(2)
 def test_the_same_function(function, config):
     model = made(config)
     check_same(model, function(model))

@@ -20,6 +20,7 @@ def halved(config):
 
 
 @EACH_FAMILY
+@pytest.mark.sampled(2)
 def test_every_family_becomes_narrower(name):
     criterion = ("l1", "scale", "random")[FAMILIES.index(name) % 3]
     model = made(small_config(name, **LOGITS), dtype="float32")
@@ -65,6 +66,7 @@ def test_a_stream_keeps_the_same_channels_everywhere():
 
 @pytest.mark.parametrize("name", ["resnet20_cifar", "preact_resnet50", "se_resnet50",
                                   "stochastic_depth_resnet110_cifar"])  # fmt: skip
+@pytest.mark.sampled(1)
 def test_a_dropped_block_is_one_whose_branch_is_nothing(name):
     model = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))
     deeper = surgery.deepen(model, 2, 1, print_fn=None)

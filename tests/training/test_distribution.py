@@ -219,6 +219,7 @@ def test_two_workers_train_as_one(index, workers, mirrored):
     _assert_same(result["synchronized"], mirrored["single"])
 
 
+@pytest.mark.large
 def test_only_the_chief_writes_and_all_read_it(workers, folders):
     assert [result["said"] for result in workers] == [{"chief": 0}] * 2
     assert (folders[0] / "model.keras").is_file()
@@ -336,6 +337,7 @@ def test_a_batch_is_shared_equally():
         _Two().check_batch(33)
 
 
+@pytest.mark.large
 def test_every_normalisation_is_synchronised_and_back(tmp_path):
     model = kr.create_model(kr.ResNetConfig(blocks=(1, 1), widths=(8, 8), input_shape=(8, 8, 3)))
     layers = [
