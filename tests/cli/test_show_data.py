@@ -19,6 +19,7 @@ def test_a_picture_is_written(run, tmp_path, tree):
         assert np.ptp(np.asarray(picture.convert("L"))) == 255
 
 
+@pytest.mark.large
 def test_a_recipes_augmentation_is_drawn_with_changes(run, image_folder, tmp_path):
     image_folder(tmp_path / "photos", {"cats": 6, "dogs": 6})
     options = ["--dataset", "photos", "--image-size", 16, "--images", 2, "--versions", 1]

@@ -52,6 +52,7 @@ def uninterrupted(few_digits):
     return train(config, few_digits, SETTINGS)
 
 
+@pytest.mark.large
 def test_a_training_stopped_after_every_epoch_is_bit_identical(uninterrupted, few_digits, tmp_path):
     config, rows = uninterrupted.model.config, []
     for until in (1, 2, 3, None):
@@ -71,6 +72,7 @@ def test_a_training_stopped_after_every_epoch_is_bit_identical(uninterrupted, fe
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != next(iter(CONFIGS))])
+@pytest.mark.large
 def test_other_networks_go_on_to_the_bit_too(name, few_digits, tmp_path):
     config = _config(few_digits, **CONFIGS[name])
     whole = train(config, few_digits, SETTINGS)
@@ -204,6 +206,7 @@ def test_an_interruption_leaves_a_checkpoint_of_the_last_epoch(uninterrupted, fe
     _assert_same(train(config, few_digits, SETTINGS, checkpoint=checkpoint), uninterrupted)
 
 
+@pytest.mark.large
 def test_odd_batches_train_through_projections_of_few_channels(run_python):
     """TensorFlow's CPU build corrupts memory in the filter gradient of a strided 1x1 there."""
     program = """

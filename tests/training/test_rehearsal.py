@@ -59,6 +59,7 @@ def test_nothing_is_written_and_the_numbers_are_the_plans(digits, tmp_path, tree
     assert max(len(line) for line in "\n".join(lines).splitlines()) <= 80 + len(str(tmp_path))
 
 
+@pytest.mark.large
 def test_of_a_folder_that_is_begun_the_rest_is_told(tmp_path, tree):
     folder = tmp_path / "run"
     real = []
@@ -80,6 +81,7 @@ def test_of_a_folder_that_is_begun_the_rest_is_told(tmp_path, tree):
     assert [line.replace("/new", "/run") for line in head] == real[: len(head)]
 
 
+@pytest.mark.large
 def test_a_folder_in_use_is_refused(tmp_path, tree):
     settings = CONSTANT.replace(epochs=1)
     _run(tmp_path / "run", settings=settings)
@@ -104,6 +106,7 @@ def test_a_folder_in_use_is_refused(tmp_path, tree):
     ],
     ids=["all data", "accumulate", "class weights", "sizes, mixup, ema"],
 )
+@pytest.mark.sampled(1)
 def test_every_kind_of_training_can_be_timed(changes, digits):
     settings = CONSTANT.replace(epochs=2, **changes)
     found = rehearse(digits.adapt(NETWORK), digits, settings)
