@@ -166,6 +166,7 @@ def test_the_report_is_one_file_with_three_pictures(searched, summary):
     assert f"{100 * summary['winner']['test_accuracy']:.2f} %" in page
 
 
+@pytest.mark.large
 def test_the_exports_answer_as_the_model(searched, summary, digits, run_python):
     folder = searched[0] / "run"
     answers = run_python(
@@ -200,6 +201,7 @@ def _save(folder, images):
     return folder / "images.npy", folder / "answers.npy"
 
 
+@pytest.mark.large
 def test_a_finished_search_is_only_read(searched, run, tree):
     home, first = searched
     before = tree(home / "run")
@@ -244,6 +246,7 @@ def interrupted(start, run, tmp_path_factory):
     return home, rival, stopped, run(*SEARCH, cwd=home)
 
 
+@pytest.mark.large
 def test_ctrl_c_is_one_line_and_code_130(interrupted):
     stopped = interrupted[2]
     assert stopped.code == 130

@@ -64,6 +64,7 @@ def test_export_verifies_on_the_images_it_was_trained_on(trained, run):
     assert all(len(line) <= 80 for line in ended.lines)
 
 
+@pytest.mark.large
 def test_export_of_one_format(trained, run):
     home, _ = trained
     arguments = ["--to", "tflite", "-o", "one", "--dataset", "keras_resnets_digits"]
@@ -74,6 +75,7 @@ def test_export_of_one_format(trained, run):
     assert "276 images" in ended.out
 
 
+@pytest.mark.large
 def test_export_on_images_that_do_not_fit(trained, run, tree, image_folder):
     home, _ = trained
     image_folder(home / "photos", {"cats": 5, "dogs": 5})

@@ -35,6 +35,7 @@ def model_file(tiny_config, tmp_path_factory):
         (["tflite"], {"model.tflite"}),
     ],
 )
+@pytest.mark.sampled(1)
 def test_a_model_file_is_exported_and_verified(formats, names, model_file, digits, tmp_path):
     lines = []
     results = run_export(model_file, formats, tmp_path / "out", DIGITS, lines.append)
@@ -46,6 +47,7 @@ def test_a_model_file_is_exported_and_verified(formats, names, model_file, digit
         assert line == wrap(f"{result} -> {result.path}")
 
 
+@pytest.mark.large
 def test_the_images_can_be_limited(model_file, tmp_path):
     (result,) = run_export(
         model_file, ["tflite"], tmp_path, DIGITS, print_fn=lambda line: None, limit=10

@@ -31,6 +31,7 @@ def quantized_parts(model):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.sampled(1)
 def test_attention_comes_back_quantised(mode, tmp_path):
     inputs = keras.Input((None, None, 8))
     layer = SqueezeExcite(0.5, name="attention")
@@ -60,6 +61,7 @@ def test_configs_of_before_are_read_as_before():
 @pytest.mark.parametrize(
     "mode", ["int8", *(pytest.param(mode, marks=pytest.mark.large) for mode in MODES[1:])]
 )
+@pytest.mark.large
 def test_a_network_with_attention_loads_in_a_fresh_process(mode, tmp_path, run_python):
     model = quantize(small_model("se_resnet50"), mode)
     x = images(3, 24, 24, 3)

@@ -68,6 +68,7 @@ print(json.dumps([model.config.to_dict(), outputs.tolist(), int(model.optimizer.
         pytest.param("keras_resnets", "keras", marks=pytest.mark.large),
     ],
 )
+@pytest.mark.large
 def test_a_fresh_process_needs_no_custom_objects(first, second, tmp_path, run_python):
     model = stirred(kr.create_model(small_config("resnet20_cifar", **RAW)))
     model.compile("adam", "sparse_categorical_crossentropy")

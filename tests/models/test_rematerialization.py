@@ -28,6 +28,7 @@ def trained(config, remat, steps=3, **options):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("remat", ["block", "stage"])
+@pytest.mark.sampled(1)
 def test_training_is_the_same(name, remat):
     """Weights, moving statistics (moved once a step) and coins."""
     config = small_config(name).replace(dropout=0.25)

@@ -179,7 +179,7 @@ def _check_drawn(drawn):
 
 
 @pytest.mark.parametrize("kind", ["folded", "plain", "wider"])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_after_a_reload_in_a_fresh_process(kind, tmp_path, run_python):
     model = made(small_config("resnet50d", **LOGITS), dtype="float32")
     new = FUNCTIONS[kind](model)

@@ -135,6 +135,7 @@ def test_averages_are_those_of_the_formula(momentum):
     assert averages.weights[0] == pytest.approx(expected)
 
 
+@pytest.mark.large
 def test_patience_needs_no_file(config, few_digits):
     settings = SETTINGS.replace(epochs=30, patience=1).set(lr=1.0, warmup=0)
     result = train(config, few_digits, settings)
@@ -222,6 +223,7 @@ def test_sizes_grow_and_the_model_takes_whole_images(config, few_digits, tmp_pat
         np.testing.assert_array_equal(weight, same)
 
 
+@pytest.mark.large
 def test_a_full_disk_is_one_line_and_keeps_what_was_there(
     config, few_digits, tmp_path, monkeypatch
 ):

@@ -132,6 +132,7 @@ def test_only_class():
     assert only_class([3, 2]) is None
 
 
+@pytest.mark.large
 def test_a_real_training_that_cannot_learn(tiny_config, few_digits):
     lines = []
     settings = TrainingSettings(recipe="search", epochs=6, batch_size=24).set(lr=1e-9)

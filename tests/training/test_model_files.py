@@ -59,6 +59,7 @@ def _variables(path):
     return sizes
 
 
+@pytest.mark.large
 def test_a_trained_models_file_has_no_optimizer_state(tiny_config, few_digits, tmp_path):
     settings = TrainingSettings(recipe="search", epochs=1, batch_size=48)
     checkpoint, path = tmp_path / "checkpoint.keras", tmp_path / "model.keras"

@@ -39,6 +39,7 @@ def test_the_images_are_normalised_as_the_weights_know(config, start):
     assert config.classes == 10
 
 
+@pytest.mark.large
 def test_frozen_parts_stay_and_thaw_one_by_one(config, few_digits, start):
     """With a quarter of the run for each: head, then stage 2, then stage 1, then the stem."""
     model, path = start

@@ -18,6 +18,7 @@ def digit_arrays():
     return images[:256], digits.target[:256]
 
 
+@pytest.mark.large
 def test_a_stock_tuner_searches(digit_arrays, tiny_space, tmp_path):
     images, labels = digit_arrays
     model = ResNetHyperModel(

@@ -112,6 +112,7 @@ WINNER = ["winner", "saved_model", "model.tflite"]
 
 
 @pytest.mark.parametrize("best", [1, 4], ids=["wins again", "another wins"])
+@pytest.mark.large
 def test_more_trials_give_the_search_of_one_go(best, whole, stage, tiny_space, tmp_path, tree):
     stage.best = best
     folder, lines = tmp_path / "grown", []
@@ -136,6 +137,7 @@ def test_more_trials_give_the_search_of_one_go(best, whole, stage, tiny_space, t
 
 
 @pytest.mark.parametrize("stop", ["trial", "winner", "saved_model", "report"])
+@pytest.mark.sampled(1)
 def test_interrupted_anywhere_the_same_command_ends_it(stop, whole, stage, tiny_space, tmp_path):
     """The first search is interrupted in its winner's training, and then made longer."""
     stage.best, folder = 4, tmp_path / "grown"
@@ -148,6 +150,7 @@ def test_interrupted_anywhere_the_same_command_ends_it(stop, whole, stage, tiny_
     assert _untimed(grown) == _untimed(whole[4])
 
 
+@pytest.mark.large
 def test_a_longer_last_training_keeps_the_trials(stage, tiny_space, tmp_path):
     _search(tmp_path / "run", tiny_space)
     stage.done.clear()
@@ -157,6 +160,7 @@ def test_a_longer_last_training_keeps_the_trials(stage, tiny_space, tmp_path):
     assert len(json.loads((tmp_path / "run" / "winner.json").read_text())["history"]) == 4
 
 
+@pytest.mark.large
 def test_default_lengths_follow_the_data_and_are_compared_as_numbers(stage, tiny_space, tmp_path):
     """The digits are enough for 12 epochs and 40; the run keeps what was given: nothing."""
     default = {"epochs": None, "final_epochs": None}
@@ -200,6 +204,7 @@ def test_a_refusal_names_the_setting_and_writes_nothing(stage, tiny_space, tmp_p
         assert tree(tmp_path) == before
 
 
+@pytest.mark.large
 def test_a_record_never_stands_beside_another_winners_files(stage, tiny_space, tmp_path):
     _search(tmp_path / "run", tiny_space)
     stage.stop = "saved_model"

@@ -20,6 +20,7 @@ from keras_resnets.tuning.rehearsal import SearchRehearsal, median_values
 program = importlib.import_module("keras_resnets.tuning.search")
 
 
+@pytest.mark.large
 def test_nothing_is_written_and_the_numbers_are_the_plans(tiny_space, tmp_path, tree):
     settings = SearchSettings(trials=3, epochs=2, final_epochs=4, space=tiny_space)
     lines = []

@@ -118,6 +118,7 @@ def test_stray_files_stay_and_change_nothing(whole, finished, stage, tiny_space)
     assert all((finished / name).exists() for name in strays)
 
 
+@pytest.mark.large
 def test_a_finished_search_tries_its_failed_trials_again(whole, stage, tiny_space, tmp_path):
     deaths = iter([False, *[True] * 3, *[False] * 9])
 
@@ -154,6 +155,7 @@ def test_a_dead_process_in_the_winners_training_is_replaced(whole, stage, tiny_s
     "moment",
     ["trial", *(pytest.param(m, marks=pytest.mark.large) for m in ("winner", "saved_model"))],
 )
+@pytest.mark.sampled(1)
 def test_a_full_disk_stops_the_search_which_resumes(moment, whole, stage, tiny_space, tmp_path):
     full = iter([True])
 
