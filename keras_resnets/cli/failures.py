@@ -19,6 +19,9 @@ from keras_resnets.reading import reason
 
 __all__ = ["BUG", "failure"]
 
+_LONGEST = 1500
+"""Characters of a line after which its middle is left out."""
+
 BUG = "this is a bug in keras-resnets: please report it with the lines above"
 
 _OF_FILES_AND_MEMORY = (
@@ -46,6 +49,16 @@ def failure(error: BaseException) -> tuple[int, str] | None:
         >>> failure(OSError(28, "No space left on device", "model.keras"))
         (1, "'model.keras': No space left on device")
     """
+    found = _answer(error)
+    return found and (found[0], _shortened(found[1]))
+
+
+def _shortened(line: str) -> str:
+    """Return a line whose middle is left out where a file's damage has made it very long."""
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 300]} ... {line[-300:]}"
+
+
+def _answer(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, click.ClickException):
         return 2, error.format_message()
     if isinstance(error, InputError):

@@ -53,6 +53,7 @@ class DropBlock(keras.layers.Layer):
         self.block_size = block_size
         self.seed = seed
         self.data_format = standardize_data_format(data_format)
+        self.supports_masking = True
         self.seed_generator = keras.random.SeedGenerator(seed) if rate else None
         self._build_at_init()
 

@@ -53,6 +53,7 @@ class ImageNormalization(keras.layers.Layer):
                 f"Received: mean={mean}, std={std}"
             )
         self.data_format = standardize_data_format(data_format)
+        self.supports_masking = True
 
     def build(self, input_shape):
         channels = input_shape[channel_axis(self.data_format)]

@@ -34,9 +34,10 @@ def image_dtype(model: keras.Model) -> str:
     """
     entry = model.inputs[0]
     dtype = keras.backend.standardize_dtype(entry.dtype)
+    graph = getattr(model, "_functional", None) or model  # a Sequential has its graph inside
     takers = [
         node.operation
-        for nodes in model._nodes_by_depth.values()
+        for nodes in graph._nodes_by_depth.values()
         for node in nodes
         if any(tensor is entry for tensor in node.input_tensors)
     ]

@@ -440,7 +440,6 @@ class _Run:
             except (ValueError, TypeError, KeyError) as error:  # of another version of Keras
                 reason = " ".join(str(error).split())[:200]
                 raise RunError(f"checkpoint {str(model)!r} cannot be read: {reason}") from error
-        check_own_weights(self.model, f"the checkpoint {str(model)!r}")
 
     def fit(self, until, checkpoint, best, on_epoch, callbacks) -> None:
         every = self._callbacks(until, checkpoint, best, on_epoch, callbacks)

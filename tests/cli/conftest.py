@@ -13,7 +13,7 @@ import pytest
 from keras_resnets.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-NOISE = ("tensorflow", "oneDNN", "WARNING", "Warning", "I0000", "E0000", "Traceback", "it/s]")
+NOISE = ("tensorflow/", "oneDNN", "WARNING", "Warning", "I0000", "E0000", "Traceback", "it/s]")
 
 
 @dataclass(frozen=True)

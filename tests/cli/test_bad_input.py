@@ -71,7 +71,7 @@ AT_ONCE = [
     ("describe resnet20_cifar --classes 0", "'--classes'"),
     ("describe resnet20_cifar --picture net.gif", "`--picture` must end in .png or .svg"),
     ("describe resnet20_cifar --picture no/net.png", "`--picture` must lie in an existing folder"),
-    ("list nosuch", "no model fits 'nosuch'"),
+    ("list nosuch", "no model is named 'nosuch'"),
     ("export missing.keras", "`MODEL` must be an existing .keras file"),
     ("export .", "`MODEL` must be an existing .keras file"),
     ("export file", "`MODEL` must be an existing .keras file"),

@@ -296,6 +296,6 @@ def test_what_is_written_is_what_is_returned(home, tmp_path):
         "calibration.png",
     }
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == result
-    assert np.sum(result["confusion"]) == result["images"] == 100
+    assert sum(result["confusion"]["images"]) == result["images"] == 100
     assert seen == [(40, 100), (80, 100), (100, 100)]
     assert "validation: 100 images, one view an image" in " ".join(lines[0].split())

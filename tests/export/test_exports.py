@@ -12,6 +12,7 @@ from keras_resnets.errors import ExportMismatchError, InputError
 from keras_resnets.export import export_saved_model, export_tflite
 from keras_resnets.export import saved_model as saved_model_module
 from keras_resnets.export import tflite as tflite_module
+from keras_resnets.models.raw_images import image_dtype
 
 EXPORTS = {"saved_model": export_saved_model, "tflite": export_tflite}
 
@@ -88,7 +89,7 @@ def _serve(kind, path, batch):
 
 
 def _dtype(model):
-    return np.dtype(model.inputs[0].dtype)
+    return np.dtype(image_dtype(model))
 
 
 @pytest.mark.parametrize("kind", EXPORTS)

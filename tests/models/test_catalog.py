@@ -93,7 +93,7 @@ ILLEGAL = {
     "wide_resnet18_0": "multiple of 1/64",
     "resnetv2_50x0_bit": "at least 1",
     "resnet20_cifa": "nearest: ",
-    "wrn28_11_cifa": "nearest: wrn28_10_cifar",
+    "wrn28_11_cifa": "nearest: .*wrn28_10_cifar",
     "xyz": "keras-resnets list",
 }
 

@@ -282,8 +282,8 @@ def damage(kind: Kind, path: Path, rng) -> str:
     if path.name == "inside.keras":
         return _damage_member(path, rng)
     change = kind.change
-    if path.suffix == ".json" and change is not mutate:
-        change = mutate_json
+    if change is not mutate:
+        change = mutate_json if path.suffix == ".json" else mutate_text
     what, data = change(path.read_bytes(), rng)
     path.write_bytes(data)
     return what
@@ -343,6 +343,7 @@ def counts(home, runner, tmp_path_factory):
             counts[name][found] += 1
             if found in ("hang", "crash", "traceback", "wrong"):
                 faults.append((name, str(path.relative_to(place)), what, found, answer))
+                print(faults[-1])
             path.write_bytes(whole[path.relative_to(place)])
         print(f"{name:22} {dict(counts[name])} {time.monotonic() - began:.1f} s")
     return counts, faults
