@@ -50,6 +50,7 @@ class _Arrays:
         return (images, labels), (images, labels)
 
 
+@pytest.mark.large
 def test_the_readmes_training_and_export_run(monkeypatch, tmp_path):
     """As printed, on a few images and for one epoch."""
     import keras

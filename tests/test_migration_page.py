@@ -16,6 +16,7 @@ SMALL = {"blocks": (1, 1, 1, 3), "widths": (4, 4, 8, 8), "stem_width": 4, "weigh
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_each_idiom_runs_without_a_warning(monkeypatch, tmp_path):
     from keras_resnets.models import applications
 

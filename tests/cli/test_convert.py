@@ -26,6 +26,7 @@ def check_says(ended, *words):
     assert re.search(numbers, ended.out), ended.out
 
 
+@pytest.mark.large
 def test_plain_and_back(run, home):
     ended = convert(run, home, "resnet8_cifar/model.keras", "plain", "plain.keras").check()
     check_says(ended, r"parameters 75,002 -> 114,010 \(1\.52x\), multiply-adds ")
@@ -39,6 +40,7 @@ def test_folded(run, home):
     check_says(ended, "folded 7 of 7 batch normalisations")
 
 
+@pytest.mark.large
 def test_residual_recalibrated(run, home):
     source = "plain8_cifar/model.keras"
     ended = convert(run, home, source, "residual", "residual.keras", "--recalibrate").check()
@@ -47,6 +49,7 @@ def test_residual_recalibrated(run, home):
     run("export", "residual.keras", *dataset, "-o", "shipped", cwd=home).check()
 
 
+@pytest.mark.large
 def test_what_cannot_be_converted_writes_nothing(run, home, tree):
     before = tree(home)
     ended = convert(run, home, "resnet8_cifar/model.keras", "residual", "no.keras")

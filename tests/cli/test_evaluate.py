@@ -64,6 +64,7 @@ def test_the_table_and_the_folder_say_the_same(run, home):
         assert Image.open(home / "out" / name).size > (300, 300)
 
 
+@pytest.mark.large
 def test_predict_names_the_classes_of_the_training(run, home):
     arguments = ["--top", 2, "-o", "answers.csv", "--sheet", "sheet.png"]
     ended = run("predict", "run/model.tflite", "photos", *arguments, cwd=home).check()

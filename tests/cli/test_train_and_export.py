@@ -54,6 +54,7 @@ def test_another_commands_folder_is_refused(trained, run, tree, arguments, words
     assert tree(home) == before
 
 
+@pytest.mark.large
 def test_export_verifies_on_the_images_it_was_trained_on(trained, run):
     home, _ = trained
     ended = run("export", f"{RUN}/model.keras", "-o", "out", cwd=home).check()

@@ -32,6 +32,7 @@ def test_what_it_is(cifar10):
     assert cifar10.crop_padding == 4
 
 
+@pytest.mark.large
 def test_the_published_channel_statistics(cifar10):
     """Mean 0.4914, 0.4822, 0.4465 and standard deviation 0.2470, 0.2435, 0.2616 ."""
     mean, std = cifar10.channel_statistics
@@ -39,6 +40,7 @@ def test_the_published_channel_statistics(cifar10):
     np.testing.assert_allclose(np.divide(std, 255), [0.2470, 0.2435, 0.2616], atol=0.01)
 
 
+@pytest.mark.large
 def test_resnet20_reads_its_batches(cifar10):
     config = cifar10.adapt(model_config("resnet20_cifar"))
     images, labels = next(cifar10.training_batches(16, 0).as_numpy_iterator())

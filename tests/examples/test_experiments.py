@@ -46,6 +46,7 @@ def _eight(name):
     return f"{kind}8_cifar"
 
 
+@pytest.mark.large
 def test_degradation_and_the_responses_of_its_trainings(experiment, capsys, tmp_path):
     rows = experiment("degradation")
     assert [row["network"] for row in rows] == [
@@ -63,6 +64,7 @@ def test_degradation_and_the_responses_of_its_trainings(experiment, capsys, tmp_
     assert not list((tmp_path / "out").glob("*checkpoint*"))
 
 
+@pytest.mark.large
 def test_another_scale_in_the_same_folder_is_refused(experiment, monkeypatch):
     from keras_resnets.errors import InputError
 

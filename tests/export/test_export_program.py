@@ -139,6 +139,7 @@ def test_wrong_input_is_said_in_one_line_and_writes_nothing(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.large
 def test_images_are_resized_to_the_model(model_file, photos, tmp_path):
     data = {"name": str(photos), "channels": 1}
     results = run_export(model_file, ["tflite"], tmp_path, data, print_fn=id)

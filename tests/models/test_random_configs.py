@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import keras_resnets as kr
 
-FEW = 6 if keras.backend.backend() == "tensorflow" else 3
+FEW = 3 if keras.backend.backend() == "tensorflow" else 2
 
 
 def is_named(message, values):

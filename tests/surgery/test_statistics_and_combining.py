@@ -80,7 +80,7 @@ def three():
 
 
 @pytest.mark.parametrize("combine", ["mean_probability", "mean_logit"])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_an_ensemble_is_its_mean_saved_and_exported(combine, tmp_path):
     models = three()
     probabilities = np.stack([np.asarray(model(IMAGES)) for model in models])

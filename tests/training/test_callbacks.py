@@ -58,7 +58,7 @@ def test_a_plateau_lowers_the_rate_and_is_resumed(config, few_digits, tmp_path):
 
 
 @pytest.mark.parametrize(("error", "ends"), [(0.999, True), (0.001, False)])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_a_warm_up_until_an_error(error, ends, config, few_digits):
     settings = SETTINGS.replace(epochs=2).set(
         **{"schedule.kind": "constant", "warmup": 0, "warmup_error": error, "warmup_from": 0.1}
@@ -164,6 +164,7 @@ def test_weights_that_the_last_step_has_ruined_are_no_checkpoint(
     assert not path.exists()
 
 
+@pytest.mark.large
 def test_smoothed_labels_leave_a_model_that_can_be_evaluated(config, few_digits):
     settings = SETTINGS.replace(epochs=1).set(label_smoothing=0.1)
     result = train(config, few_digits, settings)

@@ -68,6 +68,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("damages", "resumes", "words"), CASES)
+@pytest.mark.sampled(1)
 def test_it_is_told_and_the_numbers_are_the_same(
     damages, resumes, words, begun, few_digits, tmp_path
 ):

@@ -81,6 +81,7 @@ def test_other_networks_go_on_to_the_bit_too(name, few_digits, tmp_path):
     _assert_same(train(config, few_digits, SETTINGS, checkpoint=checkpoint), whole)
 
 
+@pytest.mark.large
 def test_a_history_without_a_model_is_no_checkpoint(uninterrupted, few_digits, tmp_path):
     (tmp_path / "model.json").write_text("[]")
     result = train(
@@ -89,11 +90,13 @@ def test_a_history_without_a_model_is_no_checkpoint(uninterrupted, few_digits, t
     _assert_same(result, uninterrupted)
 
 
+@pytest.mark.large
 def test_another_seed_gives_other_numbers(uninterrupted, few_digits):
     other = train(uninterrupted.model.config, few_digits, SETTINGS.replace(seed=8), until=1)
     assert _numbers(other.history)[0] != _numbers(uninterrupted.history)[0]
 
 
+@pytest.mark.large
 def test_a_finished_training_is_only_read(few_digits, tmp_path):
     config, checkpoint = _config(few_digits), tmp_path / "model.keras"
     done = train(config, few_digits, SETTINGS.replace(epochs=1), checkpoint=checkpoint)

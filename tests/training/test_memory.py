@@ -21,6 +21,7 @@ print(peaks[2], peaks[-1])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in kB on Linux")
+@pytest.mark.large
 def test_the_peak_of_20_epochs_is_that_of_3(run_python, tmp_path):
     """With checkpoints, averages and the best model being written all the time."""
     printed = run_python(PROGRAM, tmp_path / "state.keras", tmp_path / "best.keras")

@@ -75,6 +75,7 @@ def test_a_trained_models_file_has_no_optimizer_state(tiny_config, few_digits, t
     assert weights == sum(w.size for w in result.model.get_weights())
 
 
+@pytest.mark.large
 def test_a_written_model_evaluates_as_the_trained_one(tiny_config, few_digits, tmp_path):
     import keras
 
@@ -90,6 +91,7 @@ def test_a_written_model_evaluates_as_the_trained_one(tiny_config, few_digits, t
     assert accuracy(loaded, few_digits, "validation") == pytest.approx(correct)
 
 
+@pytest.mark.large
 def test_models_load_in_a_fresh_process_and_answer_the_same(digits, run_python, tmp_path):
     """Importing only keras and keras_resnets, under other global settings than at saving."""
     images = digits.images("test", 16)[0]

@@ -44,6 +44,7 @@ def test_seconds_in_words(seconds, text):
     assert seconds_text(seconds) == text
 
 
+@pytest.mark.large
 def test_nothing_is_written_and_the_numbers_are_the_plans(digits, tmp_path, tree):
     settings = CONSTANT.replace(epochs=7)
     lines = []

@@ -55,6 +55,7 @@ def test_temporary_files_lie_in_the_run_folder(finished):
     assert not (folder / ".tmp").exists()
 
 
+@pytest.mark.large
 def test_a_damaged_summary_is_told_and_written_again(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     (tmp_path / "run" / "summary.json").write_text("[]")

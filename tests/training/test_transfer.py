@@ -64,6 +64,7 @@ def test_frozen_parts_stay_and_thaw_one_by_one(config, few_digits, start):
     ]
 
 
+@pytest.mark.large
 def test_it_is_resumed_to_the_bit(config, few_digits, start, tmp_path):
     settings = _settings(start[1], unfreeze=0.25)
     whole = train(config, few_digits, settings)

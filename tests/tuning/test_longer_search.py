@@ -182,6 +182,7 @@ def test_default_lengths_follow_the_data_and_are_compared_as_numbers(stage, tiny
     assert read.planned_epochs == 40
 
 
+@pytest.mark.large
 def test_hyperband_has_its_own_number_of_trials(stage, tiny_space, tmp_path):
     tuner = {"tuner": "hyperband", "epochs": 4}
     summary, lines = json.loads(json.dumps(_search(tmp_path / "run", tiny_space, **tuner))), []

@@ -73,6 +73,7 @@ def test_jobs_errors_and_a_death(tmp_path):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.large
 def test_the_process_is_replaced_after_some_jobs(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_module, "_JOBS", 2)
     pids = []
