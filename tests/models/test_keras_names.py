@@ -34,6 +34,7 @@ def pair():
     def get(name):
         if name not in built:
             theirs = getattr(keras.applications, name)
+            keras.utils.clear_session()  # two paddings are unnamed: the first model's are meant
             built[name] = (
                 theirs(weights=None, include_top=False, input_shape=(32, 32, 3)),
                 kr.create_model(KERAS_NETWORKS[name], include_top=False, input_shape=(32, 32, 3)),
