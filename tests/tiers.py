@@ -7,7 +7,32 @@ any will do, ``@pytest.mark.sampled(count)`` takes some that are evenly spread.
 
 import pytest
 
-__all__ = ["matrix"]
+__all__ = ["LONG", "matrix"]
+
+LONG = (
+    "test_search_command.py",
+    "test_as_keras_applications.py",
+    "test_same_function.py",
+    "test_serialization.py",
+    "test_builder.py",
+    "test_growth.py",
+    "test_keras_exports.py",
+    "test_distribution.py",
+    "test_every_layer.py",
+    "test_callbacks.py",
+    "test_as_keras_hub.py",
+    "test_longer_search.py",
+    "test_fit.py",
+    "test_plain.py",
+    "test_oracles.py",
+    "test_train_program.py",
+    "test_search_survives.py",
+    "test_rehearsal.py",
+    "test_exports.py",
+    "test_damaged_checkpoints.py",
+    "test_mutated_files.py",
+)
+"""The files that take longest, in the order in which they are run: before all others."""
 
 
 def matrix(cases, plain):

@@ -29,7 +29,7 @@ from keras_resnets.layers.style import NORMALIZATIONS
 from keras_resnets.models.catalog import canonical_name, model_config
 from keras_resnets.models.classifier import classifier_activation
 from keras_resnets.models.config import NetworkConfig
-from keras_resnets.models.dtypes import at_least_float32, policy_at
+from keras_resnets.models.dtypes import at_least_float32, give_policy, policy_at
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
 from keras_resnets.models.resnet_config import BlockSpec
@@ -200,7 +200,7 @@ class _Builder:
         model = Network(inputs, self._head(body(self, x)), name=name)
         model._network_config = config
         model._layer_prefix = self.prefix
-        model.dtype_policy = self.dtype
+        give_policy(model, self.dtype)
         return model
 
     def _named(self, name: str) -> dict:

@@ -6,7 +6,7 @@ import keras
 
 from keras_resnets.errors import ConfigError
 
-__all__ = ["at_least_float32", "policy_at"]
+__all__ = ["at_least_float32", "give_policy", "policy_at"]
 
 
 def policy_at(policy: keras.DTypePolicy, path: str) -> keras.DTypePolicy:
@@ -36,6 +36,15 @@ def at_least_float32(policy: keras.DTypePolicy, path: str) -> keras.DTypePolicy:
         return own
     wide = own.compute_dtype == "float64"
     return keras.dtype_policies.get("float64" if wide else "float32")
+
+
+def give_policy(model: keras.Model, policy) -> None:
+    """Make a policy, or a map of policies, that of a model.
+
+    Keras' setter writes the policy into the map that the model has: where that is the global map,
+    an entry of it would change for every later network, or be the map itself.
+    """
+    model._dtype_policy = keras.dtype_policies.get(policy)
 
 
 def _is_map(policy) -> bool:

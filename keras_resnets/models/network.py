@@ -25,6 +25,7 @@ from keras_resnets.layers.convolution import SymmetricConv2D
 from keras_resnets.layers.parts import Composite
 from keras_resnets.models import freezing, navigation
 from keras_resnets.models.config import NetworkConfig, config_from_dict
+from keras_resnets.models.dtypes import give_policy
 from keras_resnets.models.raw_images import looked_at, modernized, warn_if_scaled
 from keras_resnets.models.rematerialization import REMATERIALIZATIONS, rematerialized
 
@@ -250,7 +251,7 @@ class Network(keras.Model):
         if network is not None:
             model._network_config = config_from_dict(network)
         model._layer_prefix = prefix
-        model.dtype_policy = dtype or _policy_of_the_stem(model)
+        give_policy(model, dtype or _policy_of_the_stem(model))
         model.remat = remat
         return model
 

@@ -34,13 +34,7 @@ class _Recipe:
         self._multipliers = [self._multiplier(v.path) for v in variables]
         decays = [len(v.shape) > 1 or self.decayed == "all" for v in variables]
         self._l2_of = [self.l2 if does else 0.0 for does in decays]
-        # Keras' decay knows one learning rate: what has a rate of its own decays in `update_step`.
-        own = [does and m != 1 for does, m in zip(decays, self._multipliers, strict=True)]
-        self._own_decay = own
-        if self.weight_decay:
-            by_keras = [does and not is_own for does, is_own in zip(decays, own, strict=True)]
-            spared = [v for v, does in zip(variables, by_keras, strict=True) if not does]
-            self.exclude_from_weight_decay(var_list=spared)
+        self._decays = decays
         super().build(variables)
         self.rate_scale = self.add_variable((), initializer="ones", name="rate_scale")
 
@@ -52,6 +46,16 @@ class _Recipe:
         rate = super()._get_current_learning_rate()
         return rate * self.rate_scale if self.built else rate
 
+    def _apply_weight_decay(self, variables):
+        # Keras' knows one rate, which it computes anew for each variable; `_decay` is given the
+        # variable's own.
+        pass
+
+    def _decay(self, variable, index, learning_rate):
+        if self.weight_decay and self._decays[index] and self._use_weight_decay(variable):
+            decay = ops.cast(self.weight_decay, variable.dtype)
+            self.assign_sub(variable, variable * decay * ops.cast(learning_rate, variable.dtype))
+
     def update_step(self, gradient, variable, learning_rate):
         """Update a variable."""
         index = self._get_variable_index(variable)
@@ -60,9 +64,7 @@ class _Recipe:
             gradient = ops.cast(gradient, variable.dtype) + decay * variable
         if self._multipliers[index] != 1:
             learning_rate = learning_rate * self._multipliers[index]
-        if self._own_decay[index] and self.weight_decay:
-            shrink = ops.cast(self.weight_decay * learning_rate, variable.dtype)
-            self.assign_sub(variable, variable * shrink)
+        self._decay(variable, index, learning_rate)
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
@@ -119,6 +121,7 @@ class RecipeLamb(_Recipe, keras.optimizers.Lamb):
         index = self._get_variable_index(variable)
         dtype = variable.dtype
         rate = ops.cast(learning_rate, dtype) * self._multipliers[index]
+        self._decay(variable, index, rate)
         gradient = ops.cast(gradient, dtype)
         if self._l2_of[index]:
             gradient = gradient + self._l2_of[index] * variable
@@ -129,7 +132,7 @@ class RecipeLamb(_Recipe, keras.optimizers.Lamb):
         mean_hat = mean / (1 - ops.power(ops.cast(self.beta_1, dtype), step))
         square_hat = square / (1 - ops.power(ops.cast(self.beta_2, dtype), step))
         update = mean_hat / (ops.sqrt(square_hat) + self.epsilon)
-        decays = self.decayed == "all" or len(variable.shape) > 1
+        decays = self._decays[index]
         if decays and self.trust_decay:
             update = update + self.trust_decay * variable
         if decays:

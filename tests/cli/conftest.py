@@ -121,6 +121,15 @@ def call():
 
 
 @pytest.fixture(scope="session")
+def trained_run(call, tmp_path_factory):
+    """A folder with a finished ``train resnet8_cifar`` on the digits; tests copy it."""
+    folder = tmp_path_factory.mktemp("trained")
+    options = ["--epochs", 2, "--batch-size", 128, "--run-dir", "run", "--quiet"]
+    assert call("train", "resnet8_cifar", *options, cwd=folder).check().out == ""
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
 def image_folder():
     """Make a folder of class folders with some small pictures each."""
     from PIL import Image

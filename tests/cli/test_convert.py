@@ -1,17 +1,24 @@
 """The command ``convert``."""
 
 import re
+import shutil
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def home(run, tmp_path_factory):
-    """A folder with a trained residual and a trained plain network."""
-    home = tmp_path_factory.mktemp("trained")
-    for name in ("resnet8_cifar", "plain8_cifar"):
-        arguments = ["--epochs", 1, "--batch-size", 256, "--run-dir", name]
-        run("train", name, *arguments, cwd=home).check()
+def home(trained_run, tmp_path_factory):
+    """A folder with a trained residual network."""
+    home = tmp_path_factory.mktemp("converted")
+    shutil.copytree(trained_run, home / "resnet8_cifar")
+    return home
+
+
+@pytest.fixture(scope="module")
+def plain(call, home):
+    """The same, with a trained plain network too."""
+    options = ["--epochs", 1, "--batch-size", 256, "--run-dir", "plain8_cifar"]
+    call("train", "plain8_cifar", *options, cwd=home).check()
     return home
 
 
@@ -35,18 +42,18 @@ def test_plain_and_back(run, home):
     check_says(ended, "the residual network that the chain was made from")
 
 
-def test_folded(run, home):
-    ended = convert(run, home, "resnet8_cifar/model.keras", "folded", "out/folded.keras").check()
+def test_folded(call, home):
+    ended = convert(call, home, "resnet8_cifar/model.keras", "folded", "out/folded.keras").check()
     check_says(ended, "folded 7 of 7 batch normalisations")
 
 
 @pytest.mark.large
-def test_residual_recalibrated(run, home):
+def test_residual_recalibrated(run, plain):
     source = "plain8_cifar/model.keras"
-    ended = convert(run, home, source, "residual", "residual.keras", "--recalibrate").check()
+    ended = convert(run, plain, source, "residual", "residual.keras", "--recalibrate").check()
     check_says(ended, "4 of 6 convolutions became residual branches")
     dataset = ["--dataset", "keras_resnets_digits"]
-    run("export", "residual.keras", *dataset, "-o", "shipped", cwd=home).check()
+    run("export", "residual.keras", *dataset, "-o", "shipped", cwd=plain).check()
 
 
 @pytest.mark.large

@@ -22,11 +22,10 @@ def called(call):
 
 
 @pytest.fixture(scope="module")
-def home(called, digits, image_folder, tmp_path_factory):
+def home(called, trained_run, digits, image_folder, tmp_path_factory):
     """A folder with a trained network, its exports, and some digits as pictures."""
-    home = tmp_path_factory.mktemp("trained")
-    arguments = ["--epochs", 2, "--batch-size", 128, "--run-dir", "run"]
-    assert called("train", "resnet8_cifar", *arguments, "--quiet", cwd=home) == ""
+    home = tmp_path_factory.mktemp("evaluated")
+    shutil.copytree(trained_run, home / "run")
     assert called("export", "run/model.keras", "--quiet", cwd=home) == ""
     image_folder(home / "pairs", {"cats": 3, "dogs": 3})
     for number, (image, label) in enumerate(zip(*digits.images("test", 6), strict=True)):

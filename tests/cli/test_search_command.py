@@ -221,9 +221,9 @@ def test_a_finished_search_is_only_read(searched, run, tree):
         (["--seed", 4], "belongs to another search: there seed=3, here seed=4"),
     ],
 )
-def test_another_searchs_folder_is_refused(searched, run, tree, changes, words):
+def test_another_searchs_folder_is_refused(searched, call, tree, changes, words):
     before = tree(searched[0] / "run")
-    ended = run(*SEARCH, *changes, cwd=searched[0])
+    ended = call(*SEARCH, *changes, cwd=searched[0])
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert words in ended.err
     assert tree(searched[0] / "run") == before
@@ -253,12 +253,14 @@ def test_ctrl_c_is_one_line_and_code_130(interrupted):
     assert stopped.err == "keras-resnets: interrupted; the same command resumes where it was\n"
 
 
+@pytest.mark.large
 def test_a_folder_in_use_is_refused(interrupted):
     rival = interrupted[1]
     assert (rival.code, rival.out, rival.err.count("\n")) == (2, "", 1)
     assert "run folder 'run' is in use by another process" in rival.err
 
 
+@pytest.mark.large
 def test_it_goes_on_to_the_same_end(interrupted, searched):
     last = interrupted[3].check()
     assert "\n3 of 3 trials are done\n" in last.out

@@ -10,8 +10,8 @@ from keras_resnets.data.pictures import augmented_versions, draw_augmentation
 SETTINGS = ("--set", "mixup=0.5", "--set", "crop=none", "--images", 3, "--versions", 2)
 
 
-def test_a_picture_is_written(run, tmp_path, tree):
-    done = run("show-data", *SETTINGS, "-o", "mixed.png", cwd=tmp_path).check()
+def test_a_picture_is_written(call, tmp_path, tree):
+    done = call("show-data", *SETTINGS, "-o", "mixed.png", cwd=tmp_path).check()
     assert done.lines == ["wrote mixed.png"]
     assert list(tree(tmp_path)) == ["mixed.png"]
     with Image.open(tmp_path / "mixed.png") as picture:

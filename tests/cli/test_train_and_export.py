@@ -31,10 +31,10 @@ def test_train_leaves_what_it_says(trained):
     assert len([line for line in ended.lines if re.match(r"epoch \d/2 ", line)]) == 2
 
 
-def test_train_again_only_reads(trained, run, tree):
+def test_train_again_only_reads(trained, call, tree):
     home, _ = trained
     before = tree(home)
-    assert "finished" in run(*TRAIN, cwd=home).check().out
+    assert "finished" in call(*TRAIN, cwd=home).check().out
     assert tree(home) == before
 
 
@@ -45,10 +45,10 @@ def test_train_again_only_reads(trained, run, tree):
         (["search", "--run-dir", RUN], "belongs to another command, 'train'"),
     ],
 )
-def test_another_commands_folder_is_refused(trained, run, tree, arguments, words):
+def test_another_commands_folder_is_refused(trained, call, tree, arguments, words):
     home, _ = trained
     before = tree(home)
-    ended = run(*arguments, cwd=home)
+    ended = call(*arguments, cwd=home)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert re.search(words, ended.err)
     assert tree(home) == before

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from small_networks import FAMILIES, small_config
+from tiers import matrix
 
 import keras_resnets as kr
 from keras_resnets import inference_function
@@ -57,7 +58,7 @@ def check_export(model, form, folder, scale=1.0):
     return path
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", matrix(FORMATS, ["onnx"]))
 def test_the_digits_network_in_each_format_is_evaluated(form, tiny_config, tmp_path):
     # Read from a file: Keras exports to ONNX what was called once, or says that it was never.
     own = tmp_path / "model.keras"

@@ -1,5 +1,6 @@
 """Two devices, two processes and two devices of JAX train to the numbers of one device."""
 
+import contextlib
 import csv
 import itertools
 import json
@@ -142,52 +143,39 @@ def folders(tmp_path_factory):
     return [tmp_path_factory.mktemp(f"worker{index}") for index in (0, 1)]
 
 
-@pytest.fixture(scope="module")
-def processes(folders):
-    """All trainings, at the same time; none survives the tests."""
-    started = {}
-
-    def start(name, kind, folder, **environment):
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore", **environment}
-        started[name] = Started(
-            subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, kind, str(folder)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=environment,
-            )
-        )
-
-    ports = _free_ports(2)
+@contextlib.contextmanager
+def _started(*commands):
+    """Start trainings at the same time, each of a kind, folder and environment; end them all."""
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    started = [_start(PROGRAM, one[:2], {**quiet, **one[2]}) for one in commands]
     try:
-        start("mirrored", "mirrored", folders[0])
-        for index in (0, 1):
-            config = _tf_config(ports, index)
-            start(f"worker {index}", "worker", folders[index], TF_CONFIG=config)
-        two = "--xla_force_host_platform_device_count=2"
-        start("jax", "jax", folders[0], KERAS_BACKEND="jax", XLA_FLAGS=two)
-        yield started
+        yield [Started(process) for process in started]
     finally:
-        for one in started.values():
-            one.process.kill()
-            one.process.wait()
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
-def mirrored(processes):
-    return processes["mirrored"].result()
+def mirrored(folders):
+    with _started(("mirrored", folders[0], {})) as (process,):
+        return process.result()
 
 
 @pytest.fixture(scope="module")
-def workers(processes):
-    return [processes[f"worker {index}"].result() for index in (0, 1)]
+def workers(folders):
+    ports = _free_ports(2)
+    configs = [{"TF_CONFIG": _tf_config(ports, index)} for index in (0, 1)]
+    with _started(*(("worker", *each) for each in zip(folders, configs, strict=True))) as processes:
+        return [process.result() for process in processes]
 
 
 @pytest.fixture(scope="module")
-def on_jax(processes):
+def on_jax(folders):
     pytest.importorskip("jax")
-    return processes["jax"].result()
+    two = "--xla_force_host_platform_device_count=2"
+    with _started(("jax", folders[0], {"KERAS_BACKEND": "jax", "XLA_FLAGS": two})) as (process,):
+        return process.result()
 
 
 def _difference(one, other, name="losses"):

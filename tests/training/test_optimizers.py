@@ -77,6 +77,26 @@ def test_decoupled_decay_is_keras_own(name, decayed):
     assert np.allclose(ours[1], without[1]) == (decayed == "kernels")
 
 
+@pytest.mark.parametrize("decay", ["l2", "decoupled"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lamb"])
+def test_a_step_computes_its_rate_once(name, decay):
+    steps = []
+
+    class Counted(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            steps.append(int(step))
+            return keras.ops.convert_to_tensor(RATE)
+
+    _run(make_optimizer(Optimizer(name=name, weight_decay=0.1, decay=decay), Counted()))
+    assert steps == list(range(STEPS))
+
+
+def test_lamb_has_keras_own_decay_too():
+    ours, theirs = (kind(RATE, weight_decay=0.1) for kind in (RecipeLamb, keras.optimizers.Lamb))
+    for weight, expected in zip(_run(ours), _run(theirs), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-6)
+
+
 def test_lamb_decays_inside_its_trust_ratio():
     """You 2019, algorithm 2."""
     table = Optimizer(name="lamb", weight_decay=0.1, decay="decoupled", decayed="kernels")

@@ -42,6 +42,7 @@ def gone(pid):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.large
 def test_jobs_errors_and_a_death(tmp_path):
     with Worker(tmp_path / "worker.log") as worker:
         epochs = []
