@@ -7,6 +7,7 @@ through Pillow: palettes, transparency, CMYK, 16 bits, one bit, GIF, BMP, WEBP, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import lzma
 import threading
@@ -156,36 +157,45 @@ def checked_size(data):
     Args:
         data: Bytes of a PNG, JPEG, GIF or BMP file; others pass.
     """
+    return _size_check(MOST_PIXELS)(data)
+
+
+@functools.cache
+def _size_check(most_pixels):
+    """Return the check as one function of TensorFlow's, traced once for all data sets."""
     import tensorflow as tf
 
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, 32), tf.uint8), tf.int64)
-    head = tf.pad(head, [[0, 32 - tf.shape(head)[0]]])
+    def check(data):
+        head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, 32), tf.uint8), tf.int64)
+        head = tf.pad(head, [[0, 32 - tf.shape(head)[0]]])
 
-    def number(start, length, order):
-        places = range(start, start + length)
-        shifts = range(0, 8 * length, 8) if order == "little" else range(8 * length - 8, -1, -8)
-        return sum(head[i] * 2**shift for i, shift in zip(places, shifts, strict=True))
+        def number(start, length, order):
+            weights = [2 ** (8 * place) for place in range(length)]
+            weights = weights if order == "little" else weights[::-1]
+            return tf.reduce_sum(head[start : start + length] * weights)
 
-    def starts(signature):
-        return tf.reduce_all(head[: len(signature)] == list(signature))
+        def starts(signature):
+            return tf.reduce_all(head[: len(signature)] == list(signature))
 
-    pixels = tf.case(
-        [
-            (starts(b"\x89PNG"), lambda: number(16, 4, "big") * number(20, 4, "big")),
-            (starts(b"GIF8"), lambda: number(6, 2, "little") * number(8, 2, "little")),
-            (starts(b"BM"), lambda: number(18, 4, "little") * number(22, 3, "little")),
-            (
-                starts(b"\xff\xd8\xff"),
-                lambda: tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)),
-            ),
-        ],
-        default=lambda: tf.constant(0, tf.int64),
-    )
-    checked = tf.debugging.assert_less_equal(
-        pixels, tf.constant(MOST_PIXELS, tf.int64), message=too_many_pixels()
-    )
-    with tf.control_dependencies([] if checked is None else [checked]):
-        return tf.identity(data)
+        pixels = tf.case(
+            [
+                (starts(b"\x89PNG"), lambda: number(16, 4, "big") * number(20, 4, "big")),
+                (starts(b"GIF8"), lambda: number(6, 2, "little") * number(8, 2, "little")),
+                (starts(b"BM"), lambda: number(18, 4, "little") * number(22, 3, "little")),
+                (
+                    starts(b"\xff\xd8\xff"),
+                    lambda: tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)),
+                ),
+            ],
+            default=lambda: tf.constant(0, tf.int64),
+        )
+        checked = tf.debugging.assert_less_equal(
+            pixels, tf.constant(most_pixels, tf.int64), message=too_many_pixels()
+        )
+        with tf.control_dependencies([checked]):
+            return tf.identity(data)
+
+    return tf.function(check, [tf.TensorSpec((), tf.string)], autograph=False)
 
 
 def in_channels(image, channels: int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 
@@ -171,6 +172,7 @@ def _decoded(originals: Originals) -> Callable:
     """Return a function that reads a split's images, decoded and fitted."""
     import tensorflow as tf
 
+    @functools.cache
     def read(split):
         return originals.read(split).map(
             lambda original, label: (originals.decoded(original), label),
@@ -225,6 +227,8 @@ def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
     channels = settings.channels or (1 if depth == 1 else 3)
     decoder = Decoder(channels, size, settings.fit, settings.background)
 
+    # A data set is made once: TensorFlow traces what decodes it each time it is made.
+    @functools.cache
     def read_originals(split):
         decoders = {image_key: tfds.decode.SkipDecoding()}
         return examples(split, decoders=decoders).map(lambda x: (x[image_key], x[label_key]))
@@ -232,6 +236,10 @@ def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
     def fit(image):
         image = in_channels(image, channels)
         return image if tuple(found) == size else decoder.fit(image)
+
+    @functools.cache
+    def read(split):
+        return examples(split).map(lambda x: (fit(x[image_key]), x[label_key]))
 
     originals = Originals(
         read=read_originals,
@@ -245,7 +253,7 @@ def _from_tfds(settings: DataSettings, network_size, print_fn) -> ImageData:
         class_names=names,
         sizes={split: builder.info.splits[part].num_examples for split, part in splits.items()},
         flip=_may_flip(settings.flip, names),
-        read=lambda split: examples(split).map(lambda x: (fit(x[image_key]), x[label_key])),
+        read=read,
         source=_identified(builder.info.full_name, settings),
         originals=originals,
         notes=() if tuple(found) == size else (_size_note(size, channels, why),),
