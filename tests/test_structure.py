@@ -88,6 +88,7 @@ def test_configurations_are_pure_python():
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_importing_adds_at_most_five_percent_to_keras():
     program = (
         "import time; a = time.perf_counter(); import keras; b = time.perf_counter();"

@@ -70,6 +70,7 @@ CREATE = "import keras_resnets as kr; kr.create_model('resnet8_cifar')"
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_a_plain_use_in_python_writes_no_log_lines():
     done = _python(f"{CREATE}; print('x')")
     assert (done.returncode, done.stdout, done.stderr) == (0, "x\n", "")

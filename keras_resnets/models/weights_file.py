@@ -15,6 +15,7 @@ from keras_resnets.errors import ConfigError, InputError
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 from keras_resnets.models.field_groups import HEAD, WEIGHTLESS
 from keras_resnets.models.files import check_network_file
+from keras_resnets.reading import reason
 
 __all__ = ["WeightsFile", "differing_fields"]
 
@@ -79,8 +80,7 @@ class WeightsFile:
         except ConfigError:
             raise
         except Exception as error:  # whatever a damaged archive can raise
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise self._error(reason) from error
+            raise self._error(reason(error)) from error
 
     def _check_count(self, model):
         """Check that nothing is left over: Keras reads past layers that a network does not have."""

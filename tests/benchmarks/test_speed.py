@@ -90,7 +90,7 @@ NAMES = [*NETWORKS, "resnet50_v1_5", "resnet8_cifar", "wrn10_2_cifar", "densenet
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.sampled(2)
+@pytest.mark.large
 def test_plain_keras_networks_have_our_parameters_and_outputs(name):
     from benchmarks import keras_networks
 

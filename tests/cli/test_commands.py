@@ -121,6 +121,7 @@ def test_describe(run, tmp_path):
 
 
 @pytest.mark.parametrize(("file", "head"), [("net.png", b"\x89PNG"), ("net.svg", b"<?xml")])
+@pytest.mark.sampled(1)
 def test_describe_draws(run, tmp_path, file, head):
     run("describe", "resnet20_cifar", "--picture", file, cwd=tmp_path).check()
     assert (tmp_path / file).read_bytes().startswith(head)

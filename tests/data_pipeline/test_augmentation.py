@@ -183,6 +183,7 @@ def test_another_process_makes_the_same_images(run_python):
 
 
 @pytest.mark.parametrize("name", ["pad", "alternate", "random_resized", "repeats", "cutmix"])
+@pytest.mark.sampled(2)
 def test_images_that_may_not_be_mirrored_never_are(name):
     """Of a picture dark on the left and bright on the right."""
     ramp = np.broadcast_to(np.linspace(0, 250, 12)[None, :, None], (8, 16, 12, 3)).astype(np.uint8)
@@ -196,6 +197,7 @@ def test_images_that_may_not_be_mirrored_never_are(name):
 @pytest.mark.parametrize(
     ("crop", "size"), [("pad", 8), ("pad", 24), ("random_resized", 8), ("scale", 12)]
 )
+@pytest.mark.sampled(1)
 def test_training_images_may_have_another_size(crop, size, data):
     for images, _ in _take(data, 2, augmentation=Augmentation(crop=crop), size=size):
         assert images.shape == (12, round(16 * size / 12), size, 3)
@@ -495,6 +497,7 @@ def test_mixup_mixes_images_as_labels_say(alpha):
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 2.0])
+@pytest.mark.sampled(1)
 def test_cutmix_pastes_as_much_as_labels_say(alpha):
     images, labels = _distinct()
     for step in range(20):

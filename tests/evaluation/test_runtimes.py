@@ -123,6 +123,7 @@ def foreign(shape=(8, 8, 1), batch=None, first=(), classes=10, last=()):
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.sampled(1)
 def test_a_fixed_batch_is_fed_in_pieces(name, images, tmp_path):
     fixed, free = foreign(batch=4), foreign()
     free.set_weights(fixed.get_weights())
@@ -147,6 +148,7 @@ def _fix_onnx_batch(path, batch):
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.sampled(1)
 def test_channels_first_models_are_given_what_they_take(name, images, tmp_path):
     model, last = foreign((1, 8, 8), first=[keras.layers.Permute((2, 3, 1))]), foreign()
     last.set_weights(model.get_weights())
@@ -175,6 +177,7 @@ def quantised(model, digits, tmp_path_factory):
     return path
 
 
+@pytest.mark.large
 def test_8_bit_models_are_given_and_give_real_values(quantised, model, images):
     runnable = open_model(quantised)
     assert runnable.dtype == "int8"
@@ -259,7 +262,7 @@ def test_without_onnx_runtime_the_error_says_what_to_install(monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize("crops", ["ten", "multi"])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_crops_of_fixed_models_and_whole_images_of_others(crops, model, home, tmp_path):
     """The same weights, once for 8 x 8 and once for any size."""
     free = create_model(model.config.replace(input_shape=(None, None, 1)))

@@ -65,6 +65,7 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
+@pytest.mark.large
 def test_photos_are_resized_to_the_models_input(photos, tmp_path):
     config = ResNetConfig(
         blocks=(1,),

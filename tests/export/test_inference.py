@@ -33,7 +33,7 @@ def images(network, count):
     "runtime, batch_size",
     [*itertools.product(["graph", "frozen", "xla", "auto"], [None, 2]), ("litert", 2)],
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 def test_answers_are_the_models(network, runtime, batch_size):
     function = inference_function(network, batch_size, runtime)
     batch = images(network, 2)
@@ -147,6 +147,7 @@ def test_normalisations_fold_into_the_convolutions(runtime):
         assert run(keras.layers.BatchNormalization).get("Mul", 0) >= 3
 
 
+@pytest.mark.large
 def test_tflite_has_nothing_left_of_the_normalisations(network, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

@@ -115,7 +115,7 @@ GIVEN = {
         for number, case in enumerate(cases)
     ],
 )
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(4)
 def test_layer(name, case):
     TestCase().run_layer_test(
         getattr(layers, name),

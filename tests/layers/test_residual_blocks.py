@@ -267,6 +267,7 @@ def test_parts_are_named_as_in_the_figure():
 
 
 @pytest.mark.parametrize("shortcut", ["pad", "projection"])
+@pytest.mark.sampled(1)
 def test_a_compiled_model_predicts_the_same_and_trains_every_weight(shortcut):
     layer = BasicBlock(8, 2, shortcut, survival=0.9, seed=0, data_format="channels_last")
     model = keras.Sequential(

@@ -37,18 +37,39 @@ WIDTHS = {
 }
 """Channels of the last feature maps, as the papers' tables have them; of all others 2048."""
 
-QUICK = {"ResNet50", "DenseNet121"}
-FORMATS = ("channels_last", "channels_first")
+QUICK = ("ResNet50", "DenseNet121")
+SHALLOWEST = (
+    *QUICK,
+    "ResNet18",
+    "PreActResNet18",
+    "PreActResNet50",
+    "WideResNet50_2",
+    "ResNeXt50_32x4d",
+    "SEResNet50",
+    "ResNet50D",
+    "BiTResNet50x1",
+    "ResNetRS50",
+)
+"""Of each kind of block one, which stands for the others in the other data format."""
+
+
+def tier(name, data_format):
+    """Return when a network is asked: always, in the gate, or by ``-m slow``."""
+    if data_format == "channels_first":
+        return pytest.mark.large if name in SHALLOWEST else pytest.mark.slow
+    return () if name in QUICK else pytest.mark.large
+
+
 NETWORKS = [
     pytest.param(
         getattr(kr, name),
         WIDTHS.get(name, 2048),
         data_format,
         id=f"{name}-{data_format}",
-        marks=() if name in QUICK and data_format == "channels_last" else pytest.mark.large,
+        marks=tier(name, data_format),
     )
     for name, *_ in TABLE
-    for data_format in FORMATS
+    for data_format in ("channels_last", "channels_first")
 ]
 every_network = pytest.mark.parametrize("make, width, data_format", NETWORKS)
 

@@ -263,6 +263,7 @@ def test_reset_classifier_refuses_what_it_would_lose(trained):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_reset_classifier_refuses_quantised_layers():
     model = make(attention="se")
     with warnings.catch_warnings():
@@ -276,7 +277,7 @@ def test_reset_classifier_refuses_quantised_layers():
     "name",
     ["resnet50", "resnet20_cifar", "densenet121", "preact_resnet18", "wrn16_4_cifar", "resnet50d"],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 def test_feature_info_is_what_the_stages_put_out(name):
     config = kr.model_config(name, blocks=(1,) * len(kr.model_config(name).blocks))
     for stride in (None, 2) if "cifar" in name else (None, 8):

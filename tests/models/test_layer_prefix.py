@@ -32,7 +32,7 @@ LARGE = ("densenet121", "resnet50t", "resnet50_blur")
 )
 def test_two_networks_upon_one_tensor(name, tmp_path):
     image = keras.Input((24, 24, 3))
-    raw = {"input_mean": (0.4, 0.4, 0.4), "input_std": (0.2, 0.2, 0.2)}
+    raw = {"input_mean": (100.0, 100.0, 100.0), "input_std": (50.0, 50.0, 50.0)}
     parts = [
         kr.create_model(small_config(name, **raw), input_tensor=image, layer_prefix=prefix)
         for prefix in ("left_", "right_", "")
@@ -40,9 +40,10 @@ def test_two_networks_upon_one_tensor(name, tmp_path):
     both = keras.Model(image, [part.output for part in parts])
     both.save(tmp_path / "both.keras")
     again = keras.saving.load_model(tmp_path / "both.keras")
-    expected = [np.asarray(part(IMAGES)) for part in parts]
+    raw_images = 255 * IMAGES
+    expected = [np.asarray(part(raw_images)) for part in parts]
     for model in (both, again):
-        for found, want in zip(model(IMAGES), expected, strict=True):
+        for found, want in zip(model(raw_images), expected, strict=True):
             np.testing.assert_allclose(np.asarray(found), want, atol=1e-6)
     assert not np.allclose(expected[0], expected[1])
 

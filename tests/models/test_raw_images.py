@@ -152,7 +152,7 @@ def warned(run, model):
 
 
 @pytest.mark.parametrize("run", WARNED.values(), ids=WARNED)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 def test_scaled_images_are_told_of_once(run, model):
     (message,) = warned(lambda model: (run(model), model(SCALED)), model)
     assert f"model {model.name!r}" in message

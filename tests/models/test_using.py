@@ -22,6 +22,7 @@ def images(*shape):
         ("resnet20_cifar", {}, {"P0": 64, "P1": 32, "P2": 16}),
     ],
 )
+@pytest.mark.sampled(2)
 def test_feature_pyramid(name, options, shapes):
     model = small_model(name, include_top=False, input_shape=(64, 64, 3), **options)
     pyramid = kr.feature_pyramid(model)

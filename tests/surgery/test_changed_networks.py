@@ -254,6 +254,7 @@ def test_quantised_exports(models, tmp_path):
     assert not (tmp_path / "model.tflite").exists()
 
 
+@pytest.mark.large
 def test_adapted_exports(tmp_path):
     images = real_images(IMAGES, 3)
     model = hard_weights(small_model(NETWORK, dtype="mixed_bfloat16"))

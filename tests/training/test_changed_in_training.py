@@ -37,6 +37,7 @@ def test_by_a_callback(change, words, tiny_config, few_digits):
         train(tiny_config, few_digits, SETTINGS, until=1, callbacks=[Changing(change)])
 
 
+@pytest.mark.large
 def test_in_its_checkpoint_it_is_damaged(tiny_config, few_digits, tmp_path):
     path = tmp_path / "model.keras"
     train(tiny_config, few_digits, SETTINGS, until=1, checkpoint=path)

@@ -15,10 +15,11 @@ from keras_resnets.training.fit import HISTORY, compile_for_training
 SETTINGS = TrainingSettings(recipe="search", epochs=4, batch_size=24, seed=7)
 
 CONFIGS = {
-    "random branches and dropout": {
+    "random branches and dropouts": {
         "shortcut": "A_pool",
         "final_survival": 0.5,
         "dropout": 0.3,
+        "head_dropout": 0.3,
         "activation_order": "pre",
     },
     "random samples": {"final_survival": 0.6, "survival_mode": "sample"},
@@ -48,7 +49,7 @@ def _assert_same(result, other):
 @pytest.fixture(scope="module")
 def uninterrupted(few_digits):
     """One undisturbed training of the first configuration."""
-    config = _config(few_digits, **CONFIGS["random branches and dropout"])
+    config = _config(few_digits, **CONFIGS["random branches and dropouts"])
     return train(config, few_digits, SETTINGS)
 
 
@@ -184,6 +185,7 @@ def test_the_optimizer_is_sgd_with_nesterov_momentum_and_decoupled_decay(momentu
     assert _compiled(few_digits, SETTINGS).optimizer.weight_decay == 5e-4
 
 
+@pytest.mark.large
 def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(few_digits, tmp_path):
     checkpoint = tmp_path / "model.keras"
     settings = SETTINGS.set(lr=1e30, warmup=0)

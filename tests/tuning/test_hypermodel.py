@@ -55,6 +55,7 @@ def test_the_candidate_is_compiled_as_proposed(tiny_space):
 
 
 @pytest.mark.parametrize("name", ["RandomSearch", "BayesianOptimization", "Hyperband"])
+@pytest.mark.sampled(1)
 def test_a_stock_tuner_draws_within_the_budget(name, tmp_path):
     model = ResNetHyperModel((32, 32, 3), 10, max_params=500_000)
     length = {"max_epochs": 4} if name == "Hyperband" else {"max_trials": 12}

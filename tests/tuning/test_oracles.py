@@ -85,6 +85,7 @@ def test_refusals_are_counted_and_cost_no_trial(tuner):
 
 
 @pytest.mark.parametrize("tuner", TUNERS)
+@pytest.mark.sampled(1)
 def test_a_seed_fixes_the_proposals(tuner):
     seeds = {seed: propose(tuner, seed=seed, trials=4)[1] for seed in (0, 1)}
     for seed, proposals in seeds.items():

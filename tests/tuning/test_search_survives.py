@@ -87,6 +87,7 @@ def test_a_damaged_summary_is_written_again_from_the_trials(whole, finished, sta
     assert _untimed(again) == _untimed(whole[1])
 
 
+@pytest.mark.large
 def test_a_damaged_record_of_the_winner_has_it_trained_again(whole, finished, stage, tiny_space):
     for name in ("summary.json", "winner.json"):
         (finished / name).write_text("{}x")
@@ -178,6 +179,7 @@ def test_a_timeout_is_no_part_of_what_a_search_is(whole, finished, stage, tiny_s
             program.search(SearchSettings(**settings), finished, str, trial_timeout=wrong)
 
 
+@pytest.mark.large
 def test_no_temporary_files_are_left(stage, tiny_space, tmp_path):
     seen = []
     stage.hook = lambda name: seen.append(tempfile.gettempdir())

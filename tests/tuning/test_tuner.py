@@ -68,6 +68,7 @@ def outcome(journal):
 
 @pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
 @pytest.mark.parametrize("after", [0, 2, 4])
+@pytest.mark.sampled(3)
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path, tuner, after):
     settings = {"tuner": tuner}
     whole, _, announced = run(tmp_path / "whole", Pretender(), **settings)
