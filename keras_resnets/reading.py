@@ -43,7 +43,8 @@ _KINDS = {
 
 _NOISE = re.compile(
     r"^$|^Graph execution error|^Detected at node|^<stack traces|^(\S+ )?File |^\d+ root|^\d+ succ|"
-    r"^\d+ derived|^At:$|^Traceback|^\[\[|^List of objects|^=+$|^\^+$|^Example error message|^A total of \d+ objects"
+    r"^\d+ derived|^At:$|^Traceback|^\[\[|^List of objects|^=+$|^\^+$|^Example error message|"
+    r"^A total of \d+ objects"
 )
 """Lines in which TensorFlow and Keras speak of themselves."""
 
