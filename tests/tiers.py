@@ -35,22 +35,27 @@ LONG = (
 """The files that take longest, in the order in which they are run: before all others."""
 
 
-def matrix(cases, plain):
-    """Return the parameters of a matrix, all but the plain ones marked ``large``.
+def matrix(cases, plain, gate=None):
+    """Return the parameters of a matrix, all but the plain ones marked ``large`` or ``slow``.
 
     Args:
         cases: The matrix' cases, each a value or a tuple of an argument's values each.
         plain: Those of them that every run has.
+        gate: Those that the gate has besides, the others being ``slow``; by default all others.
 
     Example:
         >>> @pytest.mark.parametrize("name", matrix(FAMILIES, ["resnet50", "densenet121"]))
     """
     cases = list(cases)
-    if missing := [case for case in plain if case not in cases]:
-        raise ValueError(f"plain cases that are not in the matrix: {missing}")
-    return [case if case in plain else _large(case) for case in cases]
+    gate = cases if gate is None else list(gate)
+    if missing := [case for case in (*plain, *gate) if case not in cases]:
+        raise ValueError(f"cases that are not in the matrix: {missing}")
+    return [
+        case if case in plain else _marked(case, "large" if case in gate else "slow")
+        for case in cases
+    ]
 
 
-def _large(case):
+def _marked(case, tier):
     values = case if isinstance(case, tuple) else (case,)
-    return pytest.param(*values, marks=pytest.mark.large)
+    return pytest.param(*values, marks=getattr(pytest.mark, tier))

@@ -9,6 +9,7 @@ import inspect
 import keras
 import pytest
 from keras import layers
+from tiers import matrix
 
 import keras_resnets as kr
 from keras_resnets.models.constructor_table import TABLE
@@ -53,25 +54,16 @@ SHALLOWEST = (
 """Of each kind of block one, which stands for the others in the other data format."""
 
 
-def tier(name, data_format):
-    """Return when a network is asked: always, in the gate, or by ``-m slow``."""
-    if data_format == "channels_first":
-        return pytest.mark.large if name in SHALLOWEST else pytest.mark.slow
-    return () if name in QUICK else pytest.mark.large
+NAMES = [name for name, *_ in TABLE]
+CASES = [(name, form) for name in NAMES for form in ("channels_last", "channels_first")]
+PLAIN = [(name, "channels_last") for name in QUICK]
+KINDS = [(name, form) for name, form in CASES if name in SHALLOWEST]
+every_network = pytest.mark.parametrize(
+    "name, data_format",
+    matrix(CASES, PLAIN, [*KINDS, *((name, "channels_last") for name in NAMES)]),
+)
+every_kind = pytest.mark.parametrize("name, data_format", matrix(CASES, PLAIN, KINDS))
 
-
-NETWORKS = [
-    pytest.param(
-        getattr(kr, name),
-        WIDTHS.get(name, 2048),
-        data_format,
-        id=f"{name}-{data_format}",
-        marks=tier(name, data_format),
-    )
-    for name, *_ in TABLE
-    for data_format in ("channels_last", "channels_first")
-]
-every_network = pytest.mark.parametrize("make, width, data_format", NETWORKS)
 
 LISTED = {
     "weights='imagenet'": "no weights are downloaded; see test_pretrained_weights_are_refused",
@@ -79,6 +71,18 @@ LISTED = {
     "preprocess_input": "raw images are normalised inside; see test_constructors_normalise",
 }
 """Cases of theirs that are others here."""
+
+
+@pytest.fixture
+def make(name):
+    """Return the constructor of a name."""
+    return getattr(kr, name)
+
+
+@pytest.fixture
+def width(name):
+    """Return how many channels its last feature maps have."""
+    return WIDTHS.get(name, 2048)
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +167,7 @@ def test_classes_activation_and_name(make, width, data_format):
     assert model.name == "mine"
 
 
-@every_network
+@every_kind
 def test_serialized_and_deserialized(make, width, data_format):
     keras.config.set_image_data_format(data_format)
     model = make(weights=None)
@@ -173,7 +177,7 @@ def test_serialized_and_deserialized(make, width, data_format):
     assert again.output_shape == model.output_shape
 
 
-@pytest.mark.parametrize("make", [kr.ResNet50, kr.DenseNet121])
+@pytest.mark.parametrize("name", QUICK)
 def test_pretrained_weights_are_refused(make):
     with pytest.raises(kr.ConfigError, match="no weights are downloaded"):
         make(weights="imagenet")

@@ -9,7 +9,8 @@ import json
 import keras
 import numpy as np
 import pytest
-from small_networks import FAMILIES, small_config
+from small_networks import FAMILIES, KINDS, small_config
+from tiers import matrix
 
 import keras_resnets as kr
 
@@ -26,13 +27,8 @@ LISTED = {
 }
 """Cases of theirs that are others here."""
 
-QUICK = {"resnet20_cifar", "densenet121"}
 every_family = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in QUICK & set(FAMILIES) else pytest.mark.large)
-        for name in FAMILIES
-    ],
+    "name", matrix(FAMILIES, ["resnet20_cifar", "densenet121"], KINDS)
 )
 SIZE = (24, 24)
 

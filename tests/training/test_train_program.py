@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from tiers import matrix
 
 from keras_resnets import config_from_dict, model_config
 from keras_resnets.errors import ConfigError, DataError, InputError, RunFolderError
@@ -162,8 +163,7 @@ def test_a_finished_run_is_only_read(finished, tree):
     assert tree(folder) == before
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
-@pytest.mark.large
+@pytest.mark.parametrize("kills", matrix([1, 5], [], gate=[1]))
 def test_killed_at_random_moments_it_ends_with_the_same_numbers(kills, finished, tmp_path):
     """SIGKILL: as soon as there is an epoch, and anywhere from the next one on."""
     program = """

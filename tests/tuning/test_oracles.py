@@ -61,7 +61,7 @@ def propose(tuner, *, space=None, max_macs=None, trials=6, epochs=12, seed=0, fa
 
 
 # A failure is small enough as it is, and shrinking would run Bayesian searches for minutes.
-@settings(max_examples=15, deadline=None, phases=[Phase.generate])
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])
 @given(
     tuner=st.sampled_from(TUNERS),
     max_macs=st.integers(MACS[0], MACS[-1] + 1),
