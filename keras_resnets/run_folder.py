@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,9 @@ _SUMMARY = "summary.json"
 
 SCRATCH = ".tmp"
 """Folder for temporary files, which is there as long as the command runs."""
+
+_IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError)
+"""Errors that come again until a user does something."""
 
 _NO_CONTENTS = {".lock", SCRATCH, _TWIN, ".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}
 """What an interruption leaves before the identity is written, and what file managers write."""
@@ -68,6 +71,8 @@ class RunFolder:
         settings: JSON-ready settings that make the results what they are.
         length: How long the run is; None where that is a setting like any other. It may be set
             again before entering, when more of it is known.
+        files: Names of the files that the command writes, those of folders with a slash behind: in
+            their place nothing else may lie.
 
     Attributes:
         damage: A line for each damaged file that was found, and what that means.
@@ -88,6 +93,7 @@ class RunFolder:
         command: str,
         settings: dict[str, Any],
         length: Length | None = None,
+        files: Iterable[str] = (),
     ):
         try:
             self.path = Path(path).expanduser()
@@ -95,9 +101,12 @@ class RunFolder:
             raise RunFolderError(f"run folder {str(path)!r} cannot be written: {error}") from error
         self._identity = {"command": command, "settings": json.loads(json.dumps(settings))}
         self.length = length
+        self._files = (*files, _IDENTITY, _TWIN, _SUMMARY)
         self.damage: list[str] = []
         self._facts: dict[str, Any] = {}
         self._check()
+        # Of before the first format of state files: without checksums and a second copy.
+        self._is_older = (self / _IDENTITY).exists() and not (self / _TWIN).exists()
         self._lock = FileLock(self.path / ".lock")
         self._inside = contextlib.ExitStack()
 
@@ -133,7 +142,8 @@ class RunFolder:
             raise _gone(self.path) from error
         reason = None if isinstance(error, RunError) else machine_failure(error)
         if reason is not None:
-            raise MachineError(f"{reason}; the same command resumes where it was") from error
+            first = "once that is moved away, " if isinstance(error, _IN_THE_WAY) else ""
+            raise MachineError(f"{reason}; {first}the same command resumes where it was") from error
 
     @property
     def is_finished(self) -> bool:
@@ -143,7 +153,7 @@ class RunFolder:
     def summary(self) -> dict[str, Any] | None:
         """Return what ``summary.json`` holds, None where there is none that can be trusted."""
         try:
-            return read_state(self / _SUMMARY)
+            return read_state(self / _SUMMARY, {"data": dict} if self._is_older else None)
         except FileNotFoundError:
             return None
         except DamagedError as error:
@@ -216,10 +226,10 @@ class RunFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return read_state(self / _IDENTITY)
+            return read_state(self / _IDENTITY, {"command": str, "settings": dict})
         except (DamagedError, FileNotFoundError) as error:
             with contextlib.suppress(DamagedError, FileNotFoundError):
-                found = read_state(self / _TWIN, sealed=True)
+                found = read_state(self / _TWIN)
                 reason = "is missing" if isinstance(error, OSError) else f"is damaged ({error})"
                 self._note(f"{_IDENTITY} {reason}: its copy {_TWIN} takes its place")
                 return found
@@ -267,6 +277,14 @@ class RunFolder:
             raise self._unwritable(reason)
 
     def _check_contents(self) -> None:
+        for name in self._files:
+            path = self / name
+            wanted, found = ("folder", "file") if name.endswith("/") else ("file", "folder")
+            if path.is_file() if wanted == "folder" else path.is_dir():
+                raise RunFolderError(
+                    f"run folder {str(self.path)!r} has a {found} where the {wanted} "
+                    f"{name.rstrip('/')!r} belongs: move it away"
+                )
         try:
             found = self._read()
             self._check_identity(found["command"], found["settings"], "planned" in found)

@@ -34,6 +34,8 @@ def scratch(folder: str | Path) -> Iterator[Path]:
         True
     """
     folder = Path(folder).absolute()
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     with _temporary_files_in(folder):

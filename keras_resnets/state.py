@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnets.files import write_json
-from keras_resnets.reading import check_regular, parse_json, read_bytes
+from keras_resnets.reading import check_regular, irregular, parse_json, read_bytes
 
 __all__ = ["FORMAT", "DamagedError", "file_hash", "read_state", "write_state"]
 
@@ -41,18 +41,21 @@ def write_state(path: str | Path, values: dict[str, Any]) -> None:
     write_json(path, {**values, _CHECKSUM: {"format": FORMAT, "sha256": _hash(values)}})
 
 
-def read_state(path: str | Path, *, sealed: bool = False) -> dict[str, Any]:
+def read_state(path: str | Path, known_by: dict[str, type] | None = None) -> dict[str, Any]:
     """Return the table of a state file, without its checksum.
 
     Args:
         path: The file.
-        sealed: Whether a table without a checksum is damaged. Versions before the first format
-            wrote none; such tables are taken as they are otherwise.
+        known_by: Entries and their types that a table of before the first format, which has no
+            checksum, is known by and taken. By default no such table is.
 
     Raises:
         FileNotFoundError: There is no file.
-        DamagedError: It is not a table, does not fit its checksum, or is of a newer format.
+        DamagedError: It is no file but a folder or a pipe, is not a table, has no checksum or one
+            that differs, or is of a newer format.
     """
+    if (reason := irregular(path)) is not None:
+        raise DamagedError(reason)
     try:
         values = parse_json(read_bytes(path))
     except ValueError as error:
@@ -60,7 +63,8 @@ def read_state(path: str | Path, *, sealed: bool = False) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DamagedError("it is not a table of names and values")
     checksum = values.pop(_CHECKSUM, None)
-    if checksum is None and not sealed:
+    is_known = all(isinstance(values.get(name), kind) for name, kind in (known_by or {}).items())
+    if checksum is None and known_by and is_known:
         return values
     if not isinstance(checksum, dict):
         raise DamagedError("it has no checksum")

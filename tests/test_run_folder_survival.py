@@ -1,6 +1,7 @@
 """A run folder that is deleted, damaged, littered or on a broken disk."""
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -52,6 +53,53 @@ def test_one_that_is_deleted_under_way_is_one_line_and_stays_deleted(write, empt
     assert not isinstance(caught.value, InputError)
     assert list(path.parent.rglob("*")) == [path] * emptied
     begin(path)  # the same command begins again
+
+
+@pytest.mark.parametrize("text", ["{}", '{"command": 5, "settings": [1]}', "pipe"])
+def test_the_copy_takes_the_place_of_a_damaged_identity(text, tmp_path):
+    begin(tmp_path / "run")
+    (tmp_path / "run" / "run.json").unlink()
+    if text == "pipe":
+        os.mkfifo(tmp_path / "run" / "run.json")
+    else:
+        (tmp_path / "run" / "run.json").write_text(text)
+    begin(tmp_path / "run")
+    assert read_state(tmp_path / "run" / "run.json")["command"] == "train"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"test_accuracy": 0.99}', "pipe"])
+def test_a_summary_without_a_checksum_finishes_nothing(text, tmp_path):
+    begin(tmp_path / "run")
+    summary = tmp_path / "run" / "summary.json"
+    os.mkfifo(summary) if text == "pipe" else summary.write_text(text)
+    folder = RunFolder(tmp_path / "run", "train", SETTINGS)
+    assert not folder.is_finished
+    assert folder.damage[0].startswith("summary.json is damaged (it ")
+
+
+@pytest.mark.parametrize("name, make", [("history.csv", os.mkdir), ("saved_model/", Path.touch)])
+def test_what_lies_where_a_file_belongs_is_named_before_any_work(name, make, tmp_path):
+    make(tmp_path / name.rstrip("/"))
+    with pytest.raises(RunFolderError, match=rf"'{name.rstrip('/')}' belongs: move it away$"):
+        RunFolder(tmp_path, "train", SETTINGS, files=[name])
+
+
+def test_what_is_in_the_way_must_go_before_the_command_is_given_again(tmp_path):
+    def run():
+        with RunFolder(tmp_path, "train", SETTINGS):
+            (tmp_path / "a").mkdir()
+            os.replace(tmp_path / "run.json", tmp_path / "a")
+
+    with pytest.raises(MachineError, match="once that is moved away, the same command resumes"):
+        run()
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to(path.parent)])
+def test_a_file_or_a_link_is_no_folder_for_temporary_files(make, tmp_path):
+    begin(tmp_path / "run")
+    make(tmp_path / "run" / ".tmp")
+    begin(tmp_path / "run")
+    assert (tmp_path / "run" / "run.json").is_file()
 
 
 def test_other_folders_can_be_written_all_the_same(tmp_path):
@@ -142,7 +190,7 @@ def test_a_damaged_identity_is_mended_from_its_copy(name, text, tmp_path):
     with folder:
         assert folder.keep("data set", "other") == "one"
     assert len(folder.damage) == (name == "run.json")
-    assert read_state(path / "run.json", sealed=True) == read_state(path / ".run.json", sealed=True)
+    assert read_state(path / "run.json") == read_state(path / ".run.json")
     with pytest.raises(RunFolderError, match="there seed=0, here seed=1"):
         RunFolder(path, "train", {"seed": 1})
 
@@ -174,3 +222,12 @@ def test_a_folder_of_an_older_version_is_resumed(tmp_path):
     write_json(tmp_path / "run" / "run.json", {"command": "train", "settings": SETTINGS, "a": 1})
     begin(tmp_path / "run", [("a", 2)])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["a"] == 1
+
+
+def test_a_summary_of_an_older_version_is_read(tmp_path):
+    (tmp_path / "run").mkdir()
+    write_json(tmp_path / "run" / "run.json", {"command": "train", "settings": SETTINGS})
+    write_json(tmp_path / "run" / "summary.json", {"data": {}, "test_accuracy": 0.9})
+    with RunFolder(tmp_path / "run", "train", SETTINGS) as folder:
+        assert folder.is_finished
+        assert folder.summary()["test_accuracy"] == 0.9

@@ -22,8 +22,11 @@ from keras_resnets.training.settings import TrainingSettings
 from keras_resnets.tuning.length import search_length
 from keras_resnets.tuning.settings import NETWORK_SIZE, RECIPE, SearchSettings
 from keras_resnets.tuning.space import Budget
+from keras_resnets.tuning.winner import DELIVERED
 
 __all__ = ["check_candidate_size", "check_search"]
+
+_FILES = (*DELIVERED, "report.html", "trials.csv", "trials/", "winner.json", "worker.log")
 
 
 def check_search(settings: SearchSettings, run_dir: str | Path) -> RunFolder:
@@ -49,7 +52,7 @@ def check_search(settings: SearchSettings, run_dir: str | Path) -> RunFolder:
     check_weight_names(settings.class_weights, known_classes(settings, source))
     fitted = settings if source is None else settings.fit_to(source.sizes["train"])
     _check_budget(settings)
-    return RunFolder(run_dir, "search", settings.to_dict(), search_length(fitted))
+    return RunFolder(run_dir, "search", settings.to_dict(), search_length(fitted), _FILES)
 
 
 def check_candidate_size(settings: SearchSettings, image_shape: tuple[int, int, int]) -> None:

@@ -142,7 +142,7 @@ def score(trial: dict[str, Any]) -> float:
 
 
 def _read_trial(path: Path) -> dict[str, Any]:
-    trial = read_state(path)
+    trial = read_state(path, _TYPES)
     for name, kind in _TYPES.items():
         if not isinstance(trial.get(name), kind):
             raise DamagedError(f"its `{name}` is {trial.get(name)!r}"[:100])

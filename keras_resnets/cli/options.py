@@ -302,8 +302,8 @@ def model_and_data(model, options: dict, any_format=False) -> tuple[Path, dict]:
     given = _taken(options)
     if trained is None and "dataset" not in given:
         raise InputError(
-            f"there is no summary.json beside {str(path)!r} that says what it was trained on: give "
-            "--dataset, the images to compare on"
+            f"no summary.json beside {str(path)!r} says what it was trained on: give --dataset, "
+            "the images to compare on"
         )
     known = vars(DataSettings.from_arguments(**(trained or {"name": ""})))
     if "dataset" in given:

@@ -19,11 +19,23 @@ from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.files import check_network_file
 from keras_resnets.run_folder import RunFolder
 from keras_resnets.training.class_weights import check_weight_names
+from keras_resnets.training.generations import generation_files
 from keras_resnets.training.length import training_length
 from keras_resnets.training.planning import check_image_size
 from keras_resnets.training.settings import TrainingSettings
 
 __all__ = ["check_training", "network_size", "run_identity"]
+
+_FILES = (
+    "model.keras",
+    "best.keras",
+    "config.json",
+    "recipe.json",
+    "history.csv",
+    "curves.png",
+    "profile.csv",
+    *generation_files("checkpoint.keras"),
+)
 
 
 def check_training(
@@ -53,7 +65,7 @@ def check_training(
     if settings.init is not None:
         check_network_file(settings.init, "init")
     identity = run_identity(model, data, settings)
-    return RunFolder(run_dir, "train", identity, training_length(settings))
+    return RunFolder(run_dir, "train", identity, training_length(settings), _FILES)
 
 
 def _check_plan(config, source: FolderSource | None, data: DataSettings, settings) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "averages_path",
     "begin_from",
     "find_generations",
+    "generation_files",
     "is_whole_model",
     "next_model",
     "remove_checkpoint",
@@ -115,6 +116,17 @@ def averages_path(checkpoint: Path, epoch: int) -> Path:
     return checkpoint.with_name(f"{checkpoint.stem}-averages-{epoch}.npz")
 
 
+def generation_files(checkpoint: str) -> list[str]:
+    """Return the names of a checkpoint's models and state files.
+
+    Example:
+        >>> generation_files("checkpoint.keras")[:2]
+        ['checkpoint-next.keras', 'checkpoint-next.json']
+    """
+    models = [_named(Path(checkpoint), name) for name in (_NEXT, _CURRENT, _PREVIOUS)]
+    return [path.name for model in models for path in (model, _state(model))]
+
+
 def next_model(checkpoint: Path) -> Path:
     """Return where the model of a new generation is written, before `turn_over`."""
     return _named(checkpoint, _NEXT)
@@ -181,7 +193,7 @@ class _UnfitError(Exception):
 
 
 def _generation(checkpoint: Path, state: Path, hashes: dict[Path, str]) -> Generation:
-    found = read_state(state, sealed=True)
+    found = read_state(state)
     history, iterations = found["history"], found["iterations"]
     model = next((path for path, value in hashes.items() if value == found["model"]), None)
     if model is None:

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def _trained(home):
-    summary = read_state(home / "run" / "summary.json", sealed=True)
+    summary = read_state(home / "run" / "summary.json")
     with (home / "run" / "history.csv").open() as file:
         rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
     return rows, {k: v for k, v in summary.items() if k != "seconds"}

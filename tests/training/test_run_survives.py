@@ -46,7 +46,7 @@ def test_the_summary_says_what_it_was_computed_with(finished, digits):
     }
     assert summary["environment"]["threads"].keys() == {"intra", "inter", "cpus"}
     assert summary["data"]["fingerprint"] == digits.fingerprint
-    assert read_state(folder / "summary.json", sealed=True)["environment"] == run_environment()
+    assert read_state(folder / "summary.json")["environment"] == run_environment()
 
 
 def test_temporary_files_lie_in_the_run_folder(finished):

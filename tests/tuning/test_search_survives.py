@@ -75,7 +75,7 @@ def test_the_summary_says_what_it_was_computed_with(whole, digits):
     assert found["threads"]["cpus"] >= 1
     assert found["device"]
     assert whole[1]["data"]["fingerprint"] == digits.fingerprint
-    assert read_state(whole[0] / "summary.json", sealed=True)["environment"] == found
+    assert read_state(whole[0] / "summary.json")["environment"] == found
 
 
 def test_a_damaged_summary_is_written_again_from_the_trials(whole, finished, stage, tiny_space):
