@@ -12,7 +12,24 @@ __all__ = [
     "RunError",
     "RunFolderError",
     "nearest",
+    "shortened",
 ]
+
+
+_LONGEST = 1500
+"""Characters of a message after which its middle is left out."""
+
+
+def shortened(message: str) -> str:
+    """Return a message without its middle where what it quotes, of a damaged file, is very long.
+
+    Example:
+        >>> len(shortened("x" * 100_000)) < 1600
+        True
+    """
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[: _LONGEST - 300]} ... {message[-300:]}"
 
 
 class InputError(ValueError):
@@ -20,6 +37,9 @@ class InputError(ValueError):
 
     The command line prints the message on one line and exits with code 2.
     """
+
+    def __str__(self):
+        return shortened(super().__str__())
 
 
 class ConfigError(InputError):
@@ -39,6 +59,9 @@ class RunError(RuntimeError):
 
     The command line prints the message on one line and exits with code 1.
     """
+
+    def __str__(self):
+        return shortened(super().__str__())
 
 
 class MachineError(RunError):

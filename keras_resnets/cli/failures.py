@@ -14,13 +14,10 @@ import sys
 
 import click
 
-from keras_resnets.errors import InputError, RunError
+from keras_resnets.errors import InputError, RunError, shortened
 from keras_resnets.reading import reason
 
 __all__ = ["BUG", "failure"]
-
-_LONGEST = 1500
-"""Characters of a line after which its middle is left out."""
 
 BUG = "this is a bug in keras-resnets: please report it with the lines above"
 
@@ -50,12 +47,7 @@ def failure(error: BaseException) -> tuple[int, str] | None:
         (1, "'model.keras': No space left on device")
     """
     found = _answer(error)
-    return found and (found[0], _shortened(found[1]))
-
-
-def _shortened(line: str) -> str:
-    """Return a line whose middle is left out where a file's damage has made it very long."""
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 300]} ... {line[-300:]}"
+    return found and (found[0], shortened(found[1]))
 
 
 def _answer(error: BaseException) -> tuple[int, str] | None:

@@ -9,7 +9,7 @@ from keras_resnets.training import TrainingSettings
 from keras_resnets.training.program import run_training
 
 
-@pytest.mark.large
+@pytest.mark.slow
 def test_sixty_digits_by_default(tmp_path):
     data = make_set("digits-60")
     folder = data.write(tmp_path)

@@ -34,11 +34,11 @@ def check_says(ended, *words):
 
 
 @pytest.mark.large
-def test_plain_and_back(run, home):
-    ended = convert(run, home, "resnet8_cifar/model.keras", "plain", "plain.keras").check()
+def test_plain_and_back(call, home):
+    ended = convert(call, home, "resnet8_cifar/model.keras", "plain", "plain.keras").check()
     check_says(ended, r"parameters 75,002 -> 114,010 \(1\.52x\), multiply-adds ")
     dataset = ["--dataset", "keras_resnets_digits"]
-    ended = convert(run, home, "plain.keras", "residual", "back.keras", *dataset).check()
+    ended = convert(call, home, "plain.keras", "residual", "back.keras", *dataset).check()
     check_says(ended, "the residual network that the chain was made from")
 
 

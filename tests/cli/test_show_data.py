@@ -20,12 +20,12 @@ def test_a_picture_is_written(call, tmp_path, tree):
 
 
 @pytest.mark.large
-def test_a_recipes_augmentation_is_drawn_with_changes(run, image_folder, tmp_path):
+def test_a_recipes_augmentation_is_drawn_with_changes(call, image_folder, tmp_path):
     image_folder(tmp_path / "photos", {"cats": 6, "dogs": 6})
     options = ["--dataset", "photos", "--image-size", 16, "--images", 2, "--versions", 1]
     for number, changes in enumerate(([], ["--set", "trivial_augment=true", "--set", "padding=6"])):
         output = f"{number}.png"
-        run(
+        call(
             "show-data", *options, "--recipe", "he2015-cifar", *changes, "-o", output, cwd=tmp_path
         ).check()
     assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()

@@ -66,13 +66,15 @@ def test_export_verifies_on_the_images_it_was_trained_on(trained, run):
 
 
 @pytest.mark.large
-def test_export_of_one_format(trained, run):
+def test_export_of_one_format(trained, call):
     home, _ = trained
     arguments = ["--to", "tflite", "-o", "one", "--dataset", "keras_resnets_digits"]
-    run("export", f"{RUN}/model.keras", *arguments, cwd=home).check()
+    call("export", f"{RUN}/model.keras", *arguments, cwd=home).check()
     names = {path.name for path in (home / "one").iterdir()}
     assert names == {"model.tflite", "summary.json"}
-    ended = run("evaluate", "one/model.tflite", cwd=home).check()  # the classes are known there too
+    ended = call(
+        "evaluate", "one/model.tflite", cwd=home
+    ).check()  # the classes are known there too
     assert "276 images" in ended.out
 
 

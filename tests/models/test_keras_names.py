@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import pytest
 from small_networks import small_model
+from tiers import matrix
 
 import keras_resnets as kr
 from keras_resnets.models.keras_names import KERAS_NETWORKS, keras_layer_paths, nearest_path
@@ -17,13 +18,6 @@ CUTS = re.findall(
 )
 
 pytestmark = pytest.mark.tensorflow
-
-
-def _networks(*plain):
-    return [
-        pytest.param(name, marks=[] if name in plain else pytest.mark.large)
-        for name in KERAS_NETWORKS
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +38,10 @@ def pair():
     return get
 
 
-@pytest.mark.parametrize("name", _networks("ResNet50"))
+SHALLOWEST = ("ResNet50", "ResNet50V2", "DenseNet121")
+
+
+@pytest.mark.parametrize("name", matrix(KERAS_NETWORKS, ["ResNet50"], gate=SHALLOWEST))
 def test_every_layer_corresponds(name, pair):
     theirs, ours = pair(name)
     paths = keras_layer_paths(name)

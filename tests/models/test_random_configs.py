@@ -18,7 +18,7 @@ def is_named(message, values):
 
 @pytest.mark.parametrize(
     "draws",
-    [FEW, pytest.param(30, marks=pytest.mark.large), pytest.param(500, marks=pytest.mark.slow)],
+    [FEW, pytest.param(15, marks=pytest.mark.large), pytest.param(500, marks=pytest.mark.slow)],
 )
 def test_builds_and_matches_its_cost_or_is_refused(draws):
     outcomes = {"built": 0, "refused": 0}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras_tuner
 import pytest
+from tiers import matrix
 
 from keras_resnets.errors import RunError, RunFolderError
 from keras_resnets.models.families import ResNetConfig
@@ -82,8 +83,7 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path, tuner, after):
     assert outcome(journal) == outcome(whole)
 
 
-@pytest.mark.parametrize("tuner", ["random", "bayesian"])
-@pytest.mark.sampled(1)
+@pytest.mark.parametrize("tuner", matrix(["random", "bayesian"], ["random"], gate=["random"]))
 def test_a_longer_search_is_that_of_one_go(tmp_path, tuner):
     """From 9 to 12 trials keras-tuner's ids are longer, and Bayesian search begins otherwise."""
     whole, _, _ = run(tmp_path / "whole", Pretender(), 9, tuner=tuner, trials=12)
