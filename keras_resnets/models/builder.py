@@ -32,6 +32,7 @@ from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.dtypes import at_least_float32, give_policy, policy_at
 from keras_resnets.models.families import ChainConfig, DenseNetConfig, ResNetConfig
 from keras_resnets.models.network import Network
+from keras_resnets.models.raw_images import warn_if_rescaled
 from keras_resnets.models.resnet_config import BlockSpec
 from keras_resnets.models.weights_file import WeightsFile
 
@@ -194,6 +195,7 @@ class _Builder:
         else:
             inputs, x = _sources(input_tensor), input_tensor
         if config.takes_raw_images:
+            warn_if_rescaled(x, name)
             x = self._normalize(x)
         x = self._stem(x)
         body = _BODIES[type(config)]

@@ -26,7 +26,13 @@ from keras_resnets.layers.parts import Composite
 from keras_resnets.models import freezing, navigation
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 from keras_resnets.models.dtypes import give_policy
-from keras_resnets.models.raw_images import looked_at, modernized, warn_if_scaled
+from keras_resnets.models.raw_images import (
+    image_dtype,
+    looked_at,
+    modernized,
+    warn_if_rescaled,
+    warn_if_scaled,
+)
 from keras_resnets.models.rematerialization import REMATERIALIZATIONS, rematerialized
 
 __all__ = ["Network"]
@@ -144,7 +150,13 @@ class Network(keras.Model):
 
     def _warn_if_scaled(self, images):
         if self.takes_raw_images and not self._warned_of_scaled:
-            self._warned_of_scaled = warn_if_scaled(images, self.name)
+            self._warned_of_scaled = warn_if_scaled(images, self.name) or warn_if_rescaled(
+                images, self.name
+            )
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        self._warn_if_scaled(inputs)
+        return super().compute_output_spec(inputs, *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         self._warn_if_scaled(inputs)
@@ -198,10 +210,26 @@ class Network(keras.Model):
             )
         return super().save(filepath, *args, **kwargs)
 
-    def export(self, *args, **kwargs):
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        """Export the model for inference, as `keras.Model.export` does.
+
+        Args:
+            filepath: The file or folder.
+            format: ``"tf_saved_model"``, ``"onnx"``, ``"litert"`` or another of Keras'.
+            verbose: Whether a message is printed.
+            input_signature: Shape and type of the input. By default of uint8 where the network
+                takes raw images, as the exports of `keras_resnets.export` have it.
+            **kwargs: As for Keras.
+        """
         # Keras exports to ONNX what was called once, whether it knows the graph or not.
         self._called = True
-        return super().export(*args, **kwargs)
+        ours = format in ("tf_saved_model", "onnx", "litert") and image_dtype(self) == "uint8"
+        if input_signature is None and ours:
+            (image,) = self.inputs
+            input_signature = [keras.InputSpec(dtype="uint8", shape=image.shape, name=image.name)]
+        return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def walk_layers(self) -> list[tuple[str, keras.layers.Layer]]:
         """Return every layer with its path, in order: `keras_resnets.walk_layers`."""

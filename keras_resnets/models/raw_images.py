@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnets.layers.backend import is_concrete
 from keras_resnets.layers.image_normalization import ImageNormalization
 
-__all__ = ["image_dtype", "looked_at", "modernized", "warn_if_scaled"]
+__all__ = ["image_dtype", "looked_at", "modernized", "warn_if_rescaled", "warn_if_scaled"]
 
 _LOOKED_AT = 16
 """Most images of a batch that are looked at."""
@@ -99,6 +99,38 @@ def warn_if_scaled(data, name: str) -> bool:
         stacklevel=4,
     )
     return True
+
+
+def warn_if_rescaled(tensor, name: str) -> bool:
+    """Warn where a layer of Keras' scales the images in front of a network; say whether.
+
+    A network inside another model sees no image of that model's `fit` and `predict`, but what it
+    is built upon.
+
+    Args:
+        tensor: A symbolic tensor that the network is called on; whatever is none passes.
+        name: The network's name.
+    """
+    tensor = _sole(tensor)
+    while isinstance(tensor, keras.KerasTensor) and hasattr(tensor, "_keras_history"):
+        layer, node, _ = tensor._keras_history
+        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+            scale = np.abs(getattr(layer, "scale", 0.0)).max()
+            if scale * 255 > _LARGEST_SCALED:
+                return False
+            warnings.warn(
+                f"model {name!r} normalises raw images itself and takes values from 0 to 255. "
+                f"Received: the output of layer {layer.name!r}, a {type(layer).__name__} that "
+                "scales them before: leave it out, or build the network without `input_mean`",
+                UserWarning,
+                stacklevel=4,
+            )
+            return True
+        inputs = layer._inbound_nodes[node].input_tensors if layer._inbound_nodes else ()
+        if len(inputs) != 1 or getattr(layer, "trainable_weights", ()):
+            return False
+        (tensor,) = inputs
+    return False
 
 
 def _sole(data):

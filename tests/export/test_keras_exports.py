@@ -53,8 +53,9 @@ def check_export(model, form, folder, scale=1.0):
     shape = (3, *model.input_shape[1:])
     images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") * scale
     runnable = open_model(path)  # refuses what has more than one input or output
-    assert runnable.dtype == "float32"
-    np.testing.assert_allclose(runnable(images), np.asarray(model(images)), atol=1e-5)
+    assert runnable.dtype == ("uint8" if model.takes_raw_images else "float32")
+    expected = np.asarray(model(images))
+    np.testing.assert_allclose(runnable(images.astype(runnable.dtype)), expected, atol=1e-5)
     return path
 
 
@@ -82,6 +83,13 @@ def test_every_kind_of_network_in_each_format(name, form, tmp_path):
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_network_of_normalised_images_in_each_format(form, tmp_path):
     check_export(stirred(kr.create_model(small_config(KINDS[0]))), form, tmp_path, scale=1 / 255)
+
+
+def test_an_input_signature_of_ones_own_is_kept(tiny_config, tmp_path):
+    model = kr.create_model(tiny_config)
+    floats = [keras.InputSpec(dtype="float32", shape=(1, *model.input_shape[1:]), name="pixels")]
+    model.export(tmp_path / "model.tflite", "litert", False, floats)
+    assert open_model(tmp_path / "model.tflite").dtype == "float32"
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,39 @@ def test_raw_images_are_not_told_of(run, model):
     assert warned(run, model) == []
 
 
+def _in_a_sequential(model):
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255), model])
+
+
+def _behind_augmentation(model):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    model(keras.layers.RandomFlip("horizontal")(x))
+
+
+def _upon_a_tensor(model):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Normalization(mean=120.0, variance=3600.0, name="standard")(image)
+    kr.create_model(model.config, input_tensor=x)
+
+
+@pytest.mark.parametrize("build", [_in_a_sequential, _behind_augmentation, _upon_a_tensor])
+def test_a_layer_that_scales_in_front_of_the_network_is_named(build, model):
+    (message,) = warned(build, model)
+    assert "takes values from 0 to 255" in message
+    assert "the output of layer '" in message
+
+
+def test_layers_in_front_that_scale_nothing_say_nothing(model):
+    def build(model):
+        image = keras.Input((8, 8, 3))
+        x = keras.layers.Rescaling(255.0)(keras.layers.Rescaling(1 / 255)(image))
+        model(keras.layers.RandomFlip()(x))
+        model(keras.layers.Conv2D(3, 1)(keras.layers.Rescaling(1 / 255)(image)))
+
+    assert warned(build, model) == []
+
+
 def test_a_network_that_normalises_nothing_says_nothing():
     model = kr.create_model(CONFIG, input_mean=None, input_std=None)
     assert warned(lambda model: (model(SCALED), model.predict(SCALED, **QUIET)), model) == []
