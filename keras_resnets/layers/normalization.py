@@ -17,7 +17,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     normalisation from some twenty operations in float32; here a feature map of four dimensions in
     float32, bfloat16 or float16 goes through TensorFlow's fused kernel, with all statistics in
     float32, forward and backward. At inference the operation folds into the convolution in front of
-    it, by TensorFlow's graph optimiser as by TFLite's converter.
+    it, by TensorFlow's graph optimiser as by TFLite's converter. What is so fused with a ReLU
+    answers 0 where its input is not a number, as `keras.layers.Conv2D(activation="relu")` does in a
+    graph on a CPU; the stock layer hands NaN on.
 
     The stock computation remains on other backends, for other ranks, axes and types, with a mask,
     with `renorm`, for synchronised statistics, and for statistics of a batch under XLA, which fuses
