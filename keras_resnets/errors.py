@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-_LONGEST = 1500
+_LONGEST = 4000
 """Characters of a message after which its middle is left out."""
 
 
@@ -24,7 +24,7 @@ def shortened(message: str) -> str:
     """Return a message without its middle where what it quotes, of a damaged file, is very long.
 
     Example:
-        >>> len(shortened("x" * 100_000)) < 1600
+        >>> len(shortened("x" * 100_000)) < 4100
         True
     """
     if len(message) <= _LONGEST:

@@ -75,7 +75,7 @@ AT_ONCE = [
     ("export missing.keras", "`MODEL` must be an existing .keras file"),
     ("export .", "`MODEL` must be an existing .keras file"),
     ("export file", "`MODEL` must be an existing .keras file"),
-    ("export whole.keras", "there is no summary.json beside .*give --dataset"),
+    ("export whole.keras", "no summary.json beside .* says what it was trained on: give --dataset"),
     ("export lonely.keras --to onix", "'onix' is not one of"),
     ("convert lonely.keras --to plane -o out.keras", "'plane' is not one of 'plain', 'residual'"),
     ("convert lonely.keras --to plain", "Missing option '-o' / '--output'"),

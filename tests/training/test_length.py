@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keras_resnets import ResNetConfig
 from keras_resnets.errors import RunFolderError
 from keras_resnets.run_folder import RunFolder
-from keras_resnets.state import read_state
+from keras_resnets.state import read_state, write_state
 from keras_resnets.training import TrainingPlan, TrainingSettings
 from keras_resnets.training.generations import next_model, turn_over
 from keras_resnets.training.length import bound_to_length, training_length
@@ -104,7 +104,7 @@ def _pretend(folder, settings, done, *, finished=True, checkpoint=True, patience
     if finished:
         (folder / "model.keras").touch()
         summary = {"epochs": done, "out_of_patience": patience}
-        (folder / "summary.json").write_text(json.dumps(summary))
+        write_state(folder / "summary.json", summary)
 
 
 ITERATIONS = SEARCH.replace(epochs=None, recipe=CONSTANT.recipe.set(iterations=115), patience=None)

@@ -311,7 +311,7 @@ def outcome(kind: Kind, answer, expected) -> str:
     if answer["code"] not in (0, 1, 2) or any(word in err + answer["out"] for word in INSIDES):
         return "traceback"
     if answer["code"] != 0:
-        return "refused" if err.count("\n") == 1 and len(err) < 2500 else "traceback"
+        return "refused" if err.count("\n") == 1 and len(err) < 4500 else "traceback"
     if kind.numbers(answer["out"]) == expected:
         told = "damaged" in answer["out"] + err or "missing" in answer["out"] + err
         return "recovered" if told else "same"
