@@ -190,13 +190,26 @@ class Network(keras.Model):
         return outputs
 
     def save(self, filepath, *args, **kwargs):
-        older = str(filepath).endswith((".h5", ".hdf5"))
-        if older and any(weight.dtype == "bfloat16" for weight in self.weights):
-            raise InputError(
-                "a network with weights in bfloat16 cannot be read again from the older .h5 "
-                f"format: save it as .keras. Received: filepath={str(filepath)!r}"
-            )
+        if str(filepath).endswith((".h5", ".hdf5")):
+            what = self._too_new_for_h5()
+            if what:
+                raise InputError(
+                    f"a network with {what} cannot be read again from the older .h5 format: save "
+                    f"it as .keras. Received: filepath={str(filepath)!r}"
+                )
         return super().save(filepath, *args, **kwargs)
+
+    def _too_new_for_h5(self) -> str | None:
+        """Return what Keras writes into ``.h5`` files and cannot read there, None for nothing."""
+        if any(weight.dtype == "bfloat16" for weight in self.weights):
+            return "weights in bfloat16"
+        for path, layer in self.walk_layers():
+            if layer.quantization_mode == "float8":
+                return f"layer {path!r} quantised to float8"
+            # Blocks do not say how their layers are adapted: .keras files have them merged.
+            if "/" in path and getattr(layer, "lora_enabled", False):
+                return f"layer {path!r} adapted by LoRA"
+        return None
 
     def export(self, *args, **kwargs):
         # Keras exports to ONNX what was called once, whether it knows the graph or not.
