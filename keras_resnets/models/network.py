@@ -4,8 +4,10 @@ import inspect
 from functools import partial
 
 import keras
+from keras.src.utils import io_utils
 
 from keras_resnets.errors import ConfigError, InputError
+from keras_resnets.files import replacing
 
 # They register what a saved model is made of.
 from keras_resnets.layers import (  # noqa: F401
@@ -23,7 +25,7 @@ from keras_resnets.layers import (  # noqa: F401
 )
 from keras_resnets.layers.convolution import SymmetricConv2D
 from keras_resnets.layers.parts import Composite
-from keras_resnets.models import freezing, navigation
+from keras_resnets.models import freezing, navigation, onnx_files
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 from keras_resnets.models.dtypes import give_policy
 from keras_resnets.models.raw_images import looked_at, modernized, warn_if_scaled
@@ -211,10 +213,16 @@ class Network(keras.Model):
                 return f"layer {path!r} adapted by LoRA"
         return None
 
-    def export(self, *args, **kwargs):
+    def export(self, filepath, format="tf_saved_model", verbose=None, *args, **kwargs):
         # Keras exports to ONNX what was called once, whether it knows the graph or not.
         self._called = True
-        return super().export(*args, **kwargs)
+        if format != "onnx" or keras.backend.backend() != "tensorflow":
+            return super().export(filepath, format, verbose, *args, **kwargs)
+        with replacing(filepath) as beside:
+            super().export(str(beside), format, False, *args, **kwargs)
+            onnx_files.check_operations(beside, f"model {self.name!r}")
+        if verbose is not False:
+            io_utils.print_msg(f"Saved artifact at '{filepath}'.")
 
     def walk_layers(self) -> list[tuple[str, keras.layers.Layer]]:
         """Return every layer with its path, in order: `keras_resnets.walk_layers`."""
