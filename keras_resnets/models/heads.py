@@ -91,6 +91,7 @@ def _illegal(argument, value, more="") -> ConfigError:
 
 def _from_dict(argument, value):
     name = value.get("config")
+    name = ALIASES.get(name, name) if isinstance(name, str) else name
     if value.get("class_name") == "function" and name in ACTIVATION_NAMES:
         return name
     if not isinstance(value.get("class_name"), str) or not isinstance(name, str | dict):
