@@ -218,6 +218,13 @@ class Network(keras.Model):
         self._called = True
         if format != "onnx" or keras.backend.backend() != "tensorflow":
             return super().export(filepath, format, verbose, *args, **kwargs)
+        for path, layer in self.walk_layers():
+            if layer.compute_dtype == "bfloat16":
+                raise InputError(
+                    f"model {self.name!r} cannot be exported to ONNX, whose convolutions take no "
+                    "bfloat16: rebuild it under dtype 'float32', the weights are the same. "
+                    f"Received: layer {path!r} computes in bfloat16"
+                )
         with replacing(filepath) as beside:
             super().export(str(beside), format, False, *args, **kwargs)
             onnx_files.check_operations(beside, f"model {self.name!r}")

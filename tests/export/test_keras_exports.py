@@ -94,6 +94,13 @@ def test_a_network_inside_another_model_in_onnx(tmp_path):
     check_export(model, "onnx", tmp_path, 0.01)
 
 
+def test_bfloat16_is_refused_by_the_layer_in_onnx(tmp_path):
+    model = kr.create_model(ACTIVATED, dtype="mixed_bfloat16")
+    with pytest.raises(kr.InputError, match=r"ONNX.*layer 'stem_conv' computes in bfloat16"):
+        exported(model, "onnx", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @keras.saving.register_keras_serializable("tests")
 def log_gamma(x):
     import tensorflow as tf
