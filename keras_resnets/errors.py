@@ -74,5 +74,6 @@ class ExportMismatchError(RunError):
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
     """Return ``"; nearest: a, b"`` for the names most like `name`, or an empty string."""
-    matches = difflib.get_close_matches(name.lower(), list(names), n=count, cutoff=0.6)
+    known = [known for known in names if known]
+    matches = difflib.get_close_matches(name.lower(), known, n=count, cutoff=0.6)
     return f"; nearest: {', '.join(matches)}" if matches else ""

@@ -9,12 +9,15 @@ import csv
 import errno
 import io
 import json
+import numbers
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from keras_resnets.words import printable
 
 __all__ = [
     "checking_writes",
@@ -32,8 +35,6 @@ __all__ = [
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How cells begin that spreadsheets compute, full-width letters included (OWASP, "CSV Injection");
 or those that were quoted before, so that reading is the inverse of writing."""
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 _checks: list[Callable[[Path], None]] = []
 
@@ -166,8 +167,10 @@ def write_json(path: str | Path, value: Any) -> None:
 def csv_text(rows: list[dict], columns) -> str:
     """Return rows as a CSV text with a header.
 
-    Texts that a spreadsheet would compute, such as a class named ``=1+2``, begin with an
-    apostrophe, which says "this is text"; `plain_cell` takes it away. Numbers stay numbers.
+    Texts that a spreadsheet would compute, such as a class named ``=1+2`` or ``-3``, begin with an
+    apostrophe, which says "this is text"; `plain_cell` takes it away. Python's numbers stay as they
+    are. Characters that terminals obey or that hide what a text says are written as `printable`
+    writes them, line ends too: each row is one line.
 
     Args:
         rows: The rows; what is in no column is left out.
@@ -194,9 +197,10 @@ def _csv_line(cells: list) -> str:
 
 
 def _quoted(value: Any) -> Any:
-    if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):
+    if value is None or isinstance(value, numbers.Number):
         return value
-    return f"'{value}"
+    value = printable(str(value))
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

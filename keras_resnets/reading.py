@@ -21,6 +21,7 @@ __all__ = [
     "MOST_TEXT",
     "check_regular",
     "irregular",
+    "kind_of",
     "parse_json",
     "read_bytes",
     "read_json",
@@ -71,6 +72,15 @@ def irregular(path: str | Path) -> str | None:
         'it is a device, not a file'
     """
     return _irregular(os.stat(path).st_mode)
+
+
+def kind_of(path: str | Path) -> str | None:
+    """Return what lies at a path that is not a file: ``"a named pipe"``; None for files.
+
+    Raises:
+        OSError: There is nothing at the path, or a link that leads nowhere.
+    """
+    return _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
 
 
 def _irregular(mode: int) -> str | None:

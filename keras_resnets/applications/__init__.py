@@ -8,7 +8,7 @@ the layers of keras.applications' networks are called here.
 from importlib import import_module
 
 from keras_resnets.models.constructor_table import NAMES
-from keras_resnets.models.names import peer
+from keras_resnets.models.names import peers
 
 _MODULES = ("densenet", "imagenet_utils", "resnet", "resnet50", "resnet_v2")
 _HOMES = {
@@ -24,8 +24,7 @@ def __getattr__(name):
         return import_module(f"{__name__}.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    other = peer(name)
-    hint = "" if other is None else f"; did you mean {other.meant!r}? {other.why}"
+    hint = "".join(f"; did you mean {x.meant!r}? {x.why}" for x in peers(name)[:1])
     raise AttributeError(f"{__name__} has no {name!r}{hint}")
 
 

@@ -9,13 +9,14 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_resnets.data.formats import FORMATS, has_image_suffix, looks_like_image
 from keras_resnets.errors import DataError
-from keras_resnets.words import cut
+from keras_resnets.reading import kind_of
+from keras_resnets.words import cut, plural
 
 __all__ = ["LAYOUTS", "SPLITS", "Layout", "find_images", "read_layout", "split_of"]
 
@@ -139,7 +140,7 @@ class _Tree:
 
     def _add(self, entry, above) -> None:
         path = self.path / entry.name
-        if entry.is_dir():
+        if _leads_to(entry.is_dir):
             if entry.is_symlink():
                 target = os.path.realpath(path)
                 if target in above or target in self.linked:
@@ -152,12 +153,12 @@ class _Tree:
             else:
                 self.empty.append(inner.name)
                 self.others += inner.others
-        elif not _is_image(path):
-            self.others[_other(entry.name)] += 1
-        elif entry.is_file():
+        elif not _leads_to(entry.is_file):
+            self.others[_no_file(path)] += 1
+        elif _is_image(path):
             self.images.append(path)
         else:
-            self.others["broken links"] += 1
+            self.others[_other(entry.name)] += 1
 
     @property
     def count(self) -> int:
@@ -175,9 +176,26 @@ class _Tree:
 
 def _is_image(path: Path) -> bool:
     """Say whether a file is an image by its ending; without one, by its first bytes."""
-    if path.suffix or not path.is_file():
+    if path.suffix:
         return has_image_suffix(path.name)
     return looks_like_image(path)
+
+
+def _leads_to(kind: Callable[[], bool]) -> bool:
+    """Return whether an entry of a folder is of a kind; a link to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def _no_file(path: Path) -> str:
+    """Say what is neither a file nor a folder, in the plural: ``named pipes``."""
+    try:
+        kind = kind_of(path) or "a file"
+    except OSError:  # there is nothing at the end of a link, or no end
+        return "broken links"
+    return plural(kind.partition(" ")[2])
 
 
 def _other(name: str) -> str:

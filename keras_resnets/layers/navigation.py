@@ -75,14 +75,15 @@ def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def near_paths(model: keras.layers.Layer, path) -> str:
-    """Return ``"; nearest: ..."`` for the paths most like one that is not there, or nothing."""
+    """Return ``"; nearest: ..."`` for the paths most like a wrong one, or what lists them all."""
     paths = [known for known, _ in walk_layers(model)]
     wanted = str(path)
     inside = [known for known in paths if known.endswith(f"/{wanted}")]
     if inside:
         return f"; nearest: {', '.join(inside[:3])}"
     # Of a nested network's layers also without the network's name.
-    return nearest(wanted, paths) or nearest(wanted, [p.partition("/")[2] for p in paths])
+    near = nearest(wanted, paths) or nearest(wanted, [p.partition("/")[2] for p in paths])
+    return near or "; `keras_resnets.walk_layers` lists the paths"
 
 
 def _walk(layer, prefix: str, seen: set) -> Iterator[tuple[str, keras.layers.Layer]]:

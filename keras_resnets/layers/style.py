@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["ACTIVATIONS", "DECAYS", "INITIALIZERS", "NORMALIZATIONS", "Style"]
+__all__ = ["ACTIVATIONS", "ALIASES", "DECAYS", "INITIALIZERS", "NORMALIZATIONS", "Style"]
 
 
 class Activation(NamedTuple):
@@ -38,6 +38,9 @@ ACTIVATIONS = {
 }
 """Activations of the blocks, by their names in `keras.activations`, with Keras' defaults (a slope
 of 0.2 in leaky ReLU, GELU by the error function)."""
+
+ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
+"""Other names that `keras.activations` knows."""
 
 NORMALIZATIONS = {"batch": "bn", "group": "gn"}
 """Kinds of normalisation, and how their layers are named."""
@@ -88,6 +91,9 @@ class Style:
     activation: str = "relu"
 
     def __post_init__(self):
+        if isinstance(self.activation, str):
+            known = ALIASES.get(self.activation, self.activation)
+            object.__setattr__(self, "activation", known)
         for name, legal in (
             ("normalization", NORMALIZATIONS),
             ("initializer", INITIALIZERS),

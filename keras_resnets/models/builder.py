@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,9 @@ def create_model(
             file of the same network. It may differ in what has no weights (`input_shape`'s height
             and width, dropout, ...), and without a classifier in all of its head; what else differs
             is refused as far as the file tells (a ``.weights.h5`` file holds no configuration).
-        input_tensor: Keras tensor to build upon, in the place of an input of its own.
+        input_tensor: Keras tensor to build upon, in the place of an input of its own. Where several
+            networks are to be parts of one model, each but one needs a `layer_prefix`; a second
+            one of the same names upon the same tensor warns of it.
         input_shape: Shape of one image in the order of `data_format`; height and width may be None.
         pooling: Without a classifier: None, ``"avg"``, ``"max"``, ``"avgmax"`` or ``"catavgmax"``.
             With one see `head_pooling` of the configuration.
@@ -125,7 +128,9 @@ def create_model(
     config = config.replace(**changes) if changes else config
     file = None if weights is None else WeightsFile(weights, config)
     builder = _Builder(config, data_format, dtype, layer_prefix)
+    fed = _fed_by(input_tensor)
     model = builder.build(name or default_name, input_tensor)
+    _warn_of_names(fed & {layer.name for layer in model.layers})
     model.remat = remat
     if file is not None:
         file.load_into(model)
@@ -166,6 +171,27 @@ def _shape_of(tensor, input_shape):
             f"Received: input_shape={input_shape}, input_tensor of shape {shape}"
         )
     return shape
+
+
+def _fed_by(tensor) -> set[str]:
+    """Return the names of the layers that read a Keras tensor."""
+    if tensor is None:
+        return set()
+    nodes = tensor._keras_history.operation._outbound_nodes
+    return {
+        node.operation.name for node in nodes if any(read is tensor for read in node.input_tensors)
+    }
+
+
+def _warn_of_names(twice: set[str]) -> None:
+    if twice:
+        warnings.warn(
+            f"`input_tensor` feeds another layer {min(twice)!r} already. Both networks cannot be "
+            "parts of one model, where Keras wants other names for all layers: give one of them a "
+            "`layer_prefix`, 'left_' for example",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _channels_last(shape, data_format):

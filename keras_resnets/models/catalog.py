@@ -17,7 +17,7 @@ from keras_resnets.errors import ConfigError, nearest
 from keras_resnets.layers.geometry import KERNELS
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.densenet_config import DenseNetConfig
-from keras_resnets.models.names import peer, spellings, suffixed
+from keras_resnets.models.names import bare, peers, spellings, suffixed
 from keras_resnets.models.resnet_config import ResNetConfig
 
 __all__ = ["canonical_name", "list_models", "model_config", "natural"]
@@ -497,8 +497,9 @@ def canonical_name(name: str) -> str:
         raise ConfigError(f"`name` must be a model's name. Received: name={name!r}")
     if _resolves(name):
         return name
-    other = peer(name)
-    if other is not None and _resolves(other.meant):
+    for other in peers(name):
+        if not _resolves(other.meant):
+            continue
         raise ConfigError(f"no model is named {name!r}; did you mean {other.meant!r}? {other.why}")
     found = [spelling for spelling in spellings(name) if _resolves(spelling)]
     if len(found) == 1:
@@ -510,16 +511,17 @@ def canonical_name(name: str) -> str:
 
 def _unknown(name: str) -> ConfigError:
     """Return the error of a name that means no network, with what it may have meant."""
-    if _resolves(suffixed(name)):
-        return ConfigError(f"no model is named {name!r}; did you mean {suffixed(name)!r}?")
-    for spelling in (name, *spellings(name)):
+    own = bare(name)
+    if _resolves(suffixed(own)):
+        return ConfigError(f"no model is named {name!r}; did you mean {suffixed(own)!r}?")
+    for spelling in (own, *spellings(own)):
         try:
             _named(spelling)
         except _NoFamily:
             continue
         except ConfigError as error:  # a depth or a width that is not legal
             return error
-    hint = nearest(name, _listed()) or "; `keras-resnets list` shows the names"
+    hint = nearest(own, _listed()) or "; `keras-resnets list` shows the names"
     return ConfigError(f"no model is named {name!r}{hint}")
 
 

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 from keras_resnets.errors import ConfigError, nearest
-from keras_resnets.layers.style import ACTIVATIONS, DECAYS, INITIALIZERS, NORMALIZATIONS, Style
+from keras_resnets.layers.style import (
+    ACTIVATIONS,
+    ALIASES,
+    DECAYS,
+    INITIALIZERS,
+    NORMALIZATIONS,
+    Style,
+)
 from keras_resnets.models.checks import (
     MOST,
     check,
@@ -124,7 +131,8 @@ class NetworkConfig:
         dropout: Rate of the dropout: in front of every convolution of a residual branch but the
             first, behind every convolution of a dense layer.
         activation: What follows normalisations in stem, blocks and at the end: one of
-            `ACTIVATIONS`, ``"relu"`` (the papers'), ``"silu"``, ``"gelu"``, ``"leaky_relu"``, ...
+            `ACTIVATIONS`, ``"relu"`` (the papers'), ``"silu"``, ``"gelu"``, ``"leaky_relu"``, ...;
+            Keras' other names, ``"swish"``, are understood.
         normalization: ``"batch"`` or ``"group"``.
         norm_groups: Groups of group normalisation.
         bn_momentum: Momentum of batch normalisation's moving statistics, in Keras' sense.
@@ -213,6 +221,8 @@ class NetworkConfig:
         check(min(self.input_std) > 0, "input_std", "positive in every channel", self.input_std)
 
     def _check_names(self):
+        if isinstance(self.activation, str):
+            self._set(activation=ALIASES.get(self.activation, self.activation))
         for argument, legal in (
             ("pooling", (*POOLINGS, None)),
             ("head_pooling", POOLINGS),

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from keras_resnets.errors import ConfigError, nearest
+from keras_resnets.layers.style import ALIASES
 
 __all__ = [
     "ACTIVATION_NAMES",
@@ -23,8 +24,6 @@ __all__ = [
 POOLINGS = ("avg", "max", "avgmax", "catavgmax")
 """Pooling of a map to a vector: the mean of each channel, its maximum, the mean of the two, or the
 means followed by the maxima (timm's names)."""
-
-_ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
 
 ACTIVATION_NAMES = (
     "celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
@@ -68,7 +67,7 @@ def plain_activation(argument: str, value: Any) -> str | SerializedActivation | 
     if value is None:
         return None
     if isinstance(value, str):
-        name = _ALIASES.get(value, value)
+        name = ALIASES.get(value, value)
         if name not in ACTIVATION_NAMES:
             raise _illegal(argument, value, nearest(value, ACTIVATION_NAMES))
         return name
@@ -92,6 +91,7 @@ def _illegal(argument, value, more="") -> ConfigError:
 
 def _from_dict(argument, value):
     name = value.get("config")
+    name = ALIASES.get(name, name) if isinstance(name, str) else name
     if value.get("class_name") == "function" and name in ACTIVATION_NAMES:
         return name
     if not isinstance(value.get("class_name"), str) or not isinstance(name, str | dict):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from keras_resnets.models.constructor_table import TABLE
 
-__all__ = ["Peer", "peer", "spellings", "suffixed"]
+__all__ = ["Peer", "bare", "peers", "spellings", "suffixed"]
 
 _CONSTRUCTORS = {row[0]: row[1] for row in TABLE}
 
@@ -49,6 +49,22 @@ class Peer(NamedTuple):
 
 _NO_WEIGHTS = "No weights are downloaded."
 _PEERS = (
+    (
+        r"(?:timm|microsoft|(?:torch)?vision)/resnet_?(50|101|152)",
+        "resnet{}_v1_5",
+        "There resnet has the stride in the 3x3 convolution; the paper's network is "
+        f"'resnet{{}}'. {_NO_WEIGHTS}",
+    ),
+    (
+        r"(?:\w+/)?bit_?([0-9]+)",
+        "resnetv2_{}x1_bit",
+        f"BiT's own pooling pads with zeros. {_NO_WEIGHTS}",
+    ),
+    (
+        r"(?:bit[_/])?[sm]_?r(?:esnet_?)?([0-9]+x[0-9]+)(?:[_/]\w+)?",
+        "resnetv2_{}_bit",
+        f"BiT's own pooling pads with zeros. {_NO_WEIGHTS}",
+    ),
     (
         r"resnet_?([0-9]+)_?v2(?:_imagenet)?",
         "preact_resnet{}",
@@ -120,13 +136,41 @@ _PEERS = (
 """Names of other libraries, in the form of `_plain`; what is meant here, and why it is not it."""
 
 
-def peer(name: str) -> Peer | None:
-    """Return which network here another library's name comes nearest to, None if it is none's.
+def peers(name: str) -> list[Peer]:
+    """Return the networks here that another library's name can come nearest to, the best first.
+
+    Whose network it is may stand in front (``"timm/"``), and which weights behind
+    (``".a1_in1k"``). Whether the networks exist is not looked at.
 
     Example:
-        >>> peer("ResNet50V2").meant
+        >>> peers("ResNet50V2")[0].meant
         'preact_resnet50'
+        >>> peers("timm/resnet18.a1_in1k")[-1].meant
+        'resnet18'
     """
+    parts = _parts(name)
+    untagged = bare(name)
+    found = [_peer(known) for known in dict.fromkeys(("/".join(parts[-2:]), parts[-1], untagged))]
+    if untagged != name.strip():
+        found += [Peer(meant, _NO_WEIGHTS) for meant in spellings(untagged)]
+    return [one for one in found if one is not None]
+
+
+def bare(name: str) -> str:
+    """Return a network's name without whose it is, and without a tag behind a dot.
+
+    Example:
+        >>> bare("timm/resnet18.a1_in1k")
+        'resnet18'
+    """
+    return re.sub(r"\.[A-Za-z]\w*$", "", _parts(name)[-1])
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split("[/:]+", name.strip()) if part] or [""]
+
+
+def _peer(name: str) -> Peer | None:
     plain = _plain(name)
     for regex, meant, why in _PEERS:
         # Our own spelling of SE-ResNet-50 is not timm's.

@@ -4,8 +4,10 @@ import inspect
 from functools import partial
 
 import keras
+from keras.src.utils import io_utils
 
 from keras_resnets.errors import ConfigError, InputError
+from keras_resnets.files import replacing
 
 # They register what a saved model is made of.
 from keras_resnets.layers import (  # noqa: F401
@@ -23,7 +25,7 @@ from keras_resnets.layers import (  # noqa: F401
 )
 from keras_resnets.layers.convolution import SymmetricConv2D
 from keras_resnets.layers.parts import Composite
-from keras_resnets.models import freezing, navigation
+from keras_resnets.models import freezing, navigation, onnx_files
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 from keras_resnets.models.dtypes import give_policy
 from keras_resnets.models.raw_images import (
@@ -202,13 +204,26 @@ class Network(keras.Model):
         return outputs
 
     def save(self, filepath, *args, **kwargs):
-        older = str(filepath).endswith((".h5", ".hdf5"))
-        if older and any(weight.dtype == "bfloat16" for weight in self.weights):
-            raise InputError(
-                "a network with weights in bfloat16 cannot be read again from the older .h5 "
-                f"format: save it as .keras. Received: filepath={str(filepath)!r}"
-            )
+        if str(filepath).endswith((".h5", ".hdf5")):
+            what = self._too_new_for_h5()
+            if what:
+                raise InputError(
+                    f"a network with {what} cannot be read again from the older .h5 format: save "
+                    f"it as .keras. Received: filepath={str(filepath)!r}"
+                )
         return super().save(filepath, *args, **kwargs)
+
+    def _too_new_for_h5(self) -> str | None:
+        """Return what Keras writes into ``.h5`` files and cannot read there, None for nothing."""
+        if any(weight.dtype == "bfloat16" for weight in self.weights):
+            return "weights in bfloat16"
+        for path, layer in self.walk_layers():
+            if layer.quantization_mode == "float8":
+                return f"layer {path!r} quantised to float8"
+            # Blocks do not say how their layers are adapted: .keras files have them merged.
+            if "/" in path and getattr(layer, "lora_enabled", False):
+                return f"layer {path!r} adapted by LoRA"
+        return None
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
@@ -222,6 +237,9 @@ class Network(keras.Model):
             input_signature: Shape and type of the input. By default of uint8 where the network
                 takes raw images, as the exports of `keras_resnets.export` have it.
             **kwargs: As for Keras.
+
+        Raises:
+            InputError: ONNX has no operation for something in the network; nothing is written.
         """
         # Keras exports to ONNX what was called once, whether it knows the graph or not.
         self._called = True
@@ -229,7 +247,20 @@ class Network(keras.Model):
         if input_signature is None and ours:
             (image,) = self.inputs
             input_signature = [keras.InputSpec(dtype="uint8", shape=image.shape, name=image.name)]
-        return super().export(filepath, format, verbose, input_signature, **kwargs)
+        if format != "onnx" or keras.backend.backend() != "tensorflow":
+            return super().export(filepath, format, verbose, input_signature, **kwargs)
+        for path, layer in self.walk_layers():
+            if layer.compute_dtype == "bfloat16":
+                raise InputError(
+                    f"model {self.name!r} cannot be exported to ONNX, whose convolutions take no "
+                    "bfloat16: rebuild it under dtype 'float32', the weights are the same. "
+                    f"Received: layer {path!r} computes in bfloat16"
+                )
+        with replacing(filepath) as beside:
+            super().export(str(beside), format, False, input_signature, **kwargs)
+            onnx_files.check_operations(beside, f"model {self.name!r}")
+        if verbose is not False:
+            io_utils.print_msg(f"Saved artifact at '{filepath}'.")
 
     def walk_layers(self) -> list[tuple[str, keras.layers.Layer]]:
         """Return every layer with its path, in order: `keras_resnets.walk_layers`."""

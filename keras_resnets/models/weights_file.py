@@ -12,6 +12,8 @@ import keras
 import numpy as np
 
 from keras_resnets.errors import ConfigError, InputError
+from keras_resnets.layers.navigation import walk_layers
+from keras_resnets.models.adapted_files import merge_lora, modes_of_arrays, modes_of_config
 from keras_resnets.models.config import NetworkConfig, config_from_dict
 from keras_resnets.models.field_groups import HEAD, WEIGHTLESS
 from keras_resnets.models.files import check_network_file
@@ -43,9 +45,10 @@ class WeightsFile:
     def __init__(self, path: str | Path, config: NetworkConfig):
         self.path = _checked_path(path)
         self.config = config
-        self.kind, saved = _looked_into(self.path)
-        if saved is not None:
-            self._check_fit(saved)
+        self.kind, self._saved = _looked_into(self.path)
+        network = _network(self.path, self._saved)
+        if network is not None:
+            self._check_fit(network)
 
     def _check_fit(self, saved: NetworkConfig):
         differing = differing_fields(saved, self.config)
@@ -67,9 +70,11 @@ class WeightsFile:
         """Give a network of the configuration the file's weights.
 
         Raises:
-            ConfigError: The file is damaged, or holds weights of other layers or shapes.
+            ConfigError: The file is damaged, or holds weights of other layers or shapes, or of
+                layers that are quantised where the network's are not.
         """
         try:
+            self._check_quantization(model)
             if self.kind == "layers":
                 self._load_by_path(model)
                 return
@@ -81,6 +86,24 @@ class WeightsFile:
             raise
         except Exception as error:  # whatever a damaged archive can raise
             raise self._error(reason(error)) from error
+
+    def _check_quantization(self, model):
+        """Check that the file has no quantised layers, but for a head that is not read."""
+        theirs = self._modes()
+        if not self.config.include_top:
+            theirs = {path: x for path, x in theirs.items() if not _is_classifier(path)}
+        if theirs and not any(layer.quantization_mode for _, layer in walk_layers(model)):
+            path, mode = next(iter(theirs.items()))
+            raise self._error(
+                f"the file's layer {path!r} is quantised to {mode}; write a file of the network as "
+                "it was before `quantize`"
+            )
+
+    def _modes(self) -> dict[str, str]:
+        if self._saved is not None:
+            return modes_of_config(self._saved)
+        with h5py.File(self.path, "r") as file:
+            return modes_of_arrays(file)
 
     def _check_count(self, model):
         """Check that nothing is left over: Keras reads past layers that a network does not have."""
@@ -96,13 +119,19 @@ class WeightsFile:
         """Read the layout in which each weight lies under the name of its layer and its own."""
         with h5py.File(self.path, "r") as file:
             group = file if "layer_names" in file.attrs else _inside(file, "model_weights")
-            text = file.attrs.get("model_config")
-            prefix = model.layer_prefix if text is None else _layer_prefix(json.loads(_text(text)))
+            prefix = model.layer_prefix if self._saved is None else _layer_prefix(self._saved)
             values = {}
             for layer in group.attrs["layer_names"]:
                 own = _inside(group, _text(layer))
                 for name in own.attrs["weight_names"]:
-                    values[_text(name).removeprefix(prefix)] = _inside(own, _text(name))
+                    values[_text(name)] = _inside(own, _text(name))
+            adapted = merge_lora(values, self._saved)
+            if adapted is not None:
+                raise self._error(
+                    f"the file's layer {adapted!r} is adapted by LoRA, and the file does not say "
+                    "by how much; save the network as .keras"
+                )
+            values = {name.removeprefix(prefix): value for name, value in values.items()}
             wanted = {w.path.removeprefix(model.layer_prefix): w for w in model.weights}
             spare = {
                 name
@@ -176,8 +205,8 @@ def _checked_path(path) -> Path:
     return path
 
 
-def _looked_into(path: Path) -> tuple[str, NetworkConfig | None]:
-    """Return a file's layout, ``"objects"`` or ``"layers"``, and its network's configuration."""
+def _looked_into(path: Path) -> tuple[str, dict | None]:
+    """Return a file's layout, ``"objects"`` or ``"layers"``, and the model as Keras wrote it."""
     if path.suffix == ".keras":
         try:
             check_network_file(path, "weights")
@@ -186,17 +215,13 @@ def _looked_into(path: Path) -> tuple[str, NetworkConfig | None]:
             named = message if "`weights`" in message else f"`weights` must be readable: {message}"
             raise ConfigError(named) from None
         with zipfile.ZipFile(path) as archive:
-            saved = json.loads(archive.read("config.json"))
-        return "objects", _network(path, saved)
+            return "objects", json.loads(archive.read("config.json"))
     try:
         with h5py.File(path, "r") as file:
             if "layer_names" in file.attrs or "model_weights" in file:
                 text = file.attrs.get("model_config")
-                saved = None if text is None else json.loads(_text(text))
-                return "layers", _network(path, saved)
+                return "layers", None if text is None else json.loads(_text(text))
             new = any(name in file for name in ("layers", "_layer_checkpoint_dependencies"))
-    except ConfigError:
-        raise
     except _DAMAGED as error:
         raise _unreadable(path, "it is damaged, or not an HDF5 file") from error
     if not new:
@@ -223,8 +248,13 @@ def _network(path: Path, saved) -> NetworkConfig | None:
         raise _unreadable(path, f"its configuration is damaged: {error}") from error
 
 
-def _layer_prefix(saved) -> str:
-    return saved["config"].get("layer_prefix", "")
+def _is_classifier(path: str) -> bool:
+    """Return whether a layer is the head's; not each file says the prefix of its names."""
+    return "/" not in path and path.endswith(_CLASSIFIER)
+
+
+def _layer_prefix(saved: dict | None) -> str:
+    return "" if saved is None else saved["config"].get("layer_prefix", "")
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:

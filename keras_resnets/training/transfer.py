@@ -6,7 +6,7 @@ from keras_resnets.errors import ConfigError
 from keras_resnets.models.config import NetworkConfig
 from keras_resnets.models.field_groups import TRAINING
 from keras_resnets.models.freezing import freeze
-from keras_resnets.models.integrity import check_as_built
+from keras_resnets.models.integrity import check_as_built, check_own_weights
 from keras_resnets.models.network import Network
 from keras_resnets.models.saved import read_model
 from keras_resnets.models.weights import assign, weights_of
@@ -60,7 +60,18 @@ def transfer_config(config: NetworkConfig, start: NetworkConfig) -> NetworkConfi
 
 
 def copy_weights(model: Network, start: Network) -> None:
-    """Give a network another's weights; the head keeps its own where the classes are others."""
+    """Give a network another's weights; the head keeps its own where the classes are others.
+
+    Args:
+        model: The network that takes them.
+        start: The one that has them; kernels adapted by LoRA are read with their adaptation.
+
+    Raises:
+        InputError: One of the two no longer has the weights that its configuration builds: a layer
+            is quantised or changed, or in `model` adapted by LoRA; the message names the layer.
+    """
+    check_own_weights(model)
+    check_as_built(start, "`start`")
     theirs = {
         path.removeprefix(start.layer_prefix): value for path, value in weights_of(start).items()
     }

@@ -214,6 +214,28 @@ def test_a_file_without_an_ending_is_known_by_its_first_bytes(tmp_path):
     assert source.left_out == {"other files": 1}
 
 
+def test_what_is_no_file_is_named_for_what_it_is(tmp_path):
+    import os
+    import socket
+
+    build(tmp_path, ["cats 10", "dogs 10"])
+    for name in ("cats/a.png", "dogs/b.png", "dogs/pipe", "dogs/pipe.txt"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "cats" / "c.png").symlink_to("c.png")
+    (tmp_path / "cats" / "d.png").symlink_to("nothing.png")
+    (tmp_path / "cats" / "e.png").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "cats" / "f.png"))
+        source = FolderSource(DataSettings(dataset=tmp_path))
+    assert sum(source.sizes.values()) == 20
+    assert source.left_out == {
+        "named pipes": 4,
+        "broken links": 2,
+        "devices": 1,
+        "sockets": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "split"),
     [

@@ -9,6 +9,8 @@ from tiers import matrix
 import keras_resnets as kr
 from keras_resnets import inference_function
 from keras_resnets.evaluation import open_model, run_evaluate
+from keras_resnets.models.raw_images import image_dtype
+from keras_resnets.layers.style import ACTIVATIONS
 
 pytestmark = pytest.mark.tensorflow
 
@@ -53,7 +55,7 @@ def check_export(model, form, folder, scale=1.0):
     shape = (3, *model.input_shape[1:])
     images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") * scale
     runnable = open_model(path)  # refuses what has more than one input or output
-    assert runnable.dtype == ("uint8" if model.takes_raw_images else "float32")
+    assert runnable.dtype == image_dtype(model)
     expected = np.asarray(model(images))
     np.testing.assert_allclose(runnable(images.astype(runnable.dtype)), expected, atol=1e-5)
     return path
@@ -70,6 +72,52 @@ def test_the_digits_network_in_each_format_is_evaluated(form, tiny_config, tmp_p
     found, expected = (run_evaluate(place, data, limit=100, verbose=0) for place in (path, own))
     assert found["top1"] == expected["top1"]
     assert found["nll"] == pytest.approx(expected["nll"], rel=1e-4)
+
+
+ACTIVATED = kr.ResNetConfig(blocks=(1,), widths=(8,), stem_width=8, input_shape=(8, 8, 3))
+
+
+@pytest.mark.parametrize("form", matrix(FORMATS, ["onnx"]))
+@pytest.mark.parametrize("activation", matrix(sorted({*ACTIVATIONS} - {"relu"}), ["gelu"]))
+def test_every_activation_in_each_format(activation, form, tmp_path):
+    check_export(stirred(kr.create_model(ACTIVATED, activation=activation)), form, tmp_path, 0.01)
+
+
+@pytest.mark.parametrize("activation", ["celu", "gelu"])
+def test_a_heads_activation_in_onnx(activation, tmp_path):
+    model = stirred(kr.create_model(ACTIVATED, classifier_activation=activation))
+    check_export(model, "onnx", tmp_path, 0.01)
+
+
+def test_a_network_inside_another_model_in_onnx(tmp_path):
+    network = kr.create_model(ACTIVATED, activation="gelu", include_top=False, pooling="avg")
+    model = keras.Sequential([keras.Input((8, 8, 3)), stirred(network), keras.layers.Dense(2)])
+    model(np.zeros((1, 8, 8, 3)))
+    check_export(model, "onnx", tmp_path, 0.01)
+
+
+def test_bfloat16_is_refused_by_the_layer_in_onnx(tmp_path):
+    model = kr.create_model(ACTIVATED, dtype="mixed_bfloat16")
+    with pytest.raises(kr.InputError, match=r"ONNX.*layer 'stem_conv' computes in bfloat16"):
+        exported(model, "onnx", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@keras.saving.register_keras_serializable("tests")
+def log_gamma(x):
+    import tensorflow as tf
+
+    return tf.math.lgamma(x)
+
+
+def test_what_onnx_cannot_compute_is_refused_before_it_is_written(tmp_path):
+    model = kr.create_model(ACTIVATED, name="net", classifier_activation=log_gamma)
+    path = tmp_path / "model.onnx"
+    path.write_text("before")
+    with pytest.raises(kr.InputError, match=r"'net' cannot be exported to ONNX.*Lgamma; export"):
+        exported(model, "onnx", tmp_path)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.large

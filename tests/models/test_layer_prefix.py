@@ -48,6 +48,22 @@ def test_two_networks_upon_one_tensor(name, tmp_path):
     assert not np.allclose(expected[0], expected[1])
 
 
+@pytest.mark.parametrize("raw", [{}, {"input_mean": (100.0,) * 3, "input_std": (50.0,) * 3}])
+@pytest.mark.parametrize("nested", [False, True], ids=["an input", "a layer's output"])
+def test_a_second_network_of_the_same_names_upon_one_tensor_warns(raw, nested, recwarn):
+    config = small_config("resnet20_cifar", **raw)
+    image = keras.Input((24, 24, 3))
+    tensor = keras.layers.Dense(3, name="before")(image) if nested else image
+    keras.layers.Flatten()(tensor)
+    kr.create_model(config, input_tensor=tensor)
+    kr.create_model(config, input_tensor=tensor, layer_prefix="left_")
+    kr.create_model(config, input_tensor=keras.Input((24, 24, 3)))
+    assert not [warning for warning in recwarn if "layer_prefix" in str(warning.message)]
+    name = "normalization" if raw else "stem_conv"
+    with pytest.warns(UserWarning, match=rf"layer '{name}' already.*`layer_prefix`"):
+        kr.create_model(config, input_tensor=tensor)
+
+
 def test_every_name_begins_with_the_prefix(left, plain):
     assert [layer.name for layer in left.layers] == [f"left_{x.name}" for x in plain.layers]
     assert [w.path for w in left.weights] == [f"left_{w.path}" for w in plain.weights]

@@ -92,6 +92,51 @@ def test_weights_that_the_format_cannot_hold_are_refused(suffix, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def adapt(model, path):
+    layer = model.get_layer(path)
+    layer.enable_lora(2, lora_alpha=3)
+    layer.lora_kernel_b.assign(np.full(layer.lora_kernel_b.shape, 0.3))
+
+
+ATTENTIVE = small_config("resnet20_cifar", attention="se")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda model: model.quantize("float8"), "attention/reduce' quantised to float8"),
+        (lambda model: adapt(model, "stage1_block1/attention/reduce"), "reduce' adapted by LoRA"),
+    ],
+)
+def test_layers_that_the_format_cannot_hold_are_refused(change, words, tmp_path):
+    model = kr.create_model(ATTENTIVE)
+    change(model)
+    with pytest.raises(InputError, match=rf"{words}.*save it as \.keras"):
+        model.save(tmp_path / "model.h5")
+    assert list(tmp_path.iterdir()) == []
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(np.asarray(again(images())), np.asarray(model(images())), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.quantize("int8"),
+        lambda model: model.quantize("int4"),
+        lambda model: adapt(model, "predictions"),
+        lambda model: adapt(model, "stem_conv"),
+    ],
+    ids=["int8", "int4", "LoRA of the head", "LoRA of the stem"],
+)
+def test_quantised_and_adapted_networks_come_back(change, tmp_path):
+    model = kr.create_model(ATTENTIVE)
+    change(model)
+    model.save(tmp_path / "model.h5")
+    again = keras.saving.load_model(tmp_path / "model.h5")
+    np.testing.assert_allclose(np.asarray(again(images())), np.asarray(model(images())), atol=1e-6)
+
+
 def test_a_network_inside_another_model(tmp_path):
     network = kr.create_model(small_config("resnet20_cifar"), include_top=False, pooling="avg")
     image = keras.Input((24, 24, 3))

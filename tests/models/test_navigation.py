@@ -112,7 +112,9 @@ WRONG = {
     "stage2_block1/bn1/gamma": "nearest: stage2_block1/bn1",
     "conv3_block1_out": "keras.applications' conv3_block1_out is stage2_block1 here",
     "conv3_block1_0_bn": "conv3_block1_0_bn is stage2_block1/shortcut/bn here",
-    "": "is named ''",
+    "": "is named ''; `keras_resnets.walk_layers` lists the paths$",
+    " ": "`keras_resnets.walk_layers` lists the paths$",
+    "stage2_block1/": "is named 'stage2_block1/'; nearest: stage2_block1",
 }
 
 

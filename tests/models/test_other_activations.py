@@ -8,7 +8,7 @@ import pytest
 from small_networks import small_config
 
 import keras_resnets as kr
-from keras_resnets.layers.style import ACTIVATIONS
+from keras_resnets.layers.style import ACTIVATIONS, ALIASES, Style
 
 NETWORKS = (
     "resnet20_cifar",
@@ -102,3 +102,20 @@ def test_exports_agree(activation, tmp_path):
 def test_chains_have_relu():
     with pytest.raises(kr.ConfigError, match="`activation` must be 'relu' in a chain"):
         kr.ChainConfig(convolutions=[("stage1_block1_conv1", 3, 4)], activation="silu")
+
+
+@pytest.mark.parametrize("alias, name", ALIASES.items())
+def test_other_names_of_keras_are_understood(alias, name):
+    assert keras.activations.get(alias) is keras.activations.get(name)
+    config = small_config("resnet20_cifar", activation=alias, classifier_activation=alias)
+    assert (config.activation, config.classifier_activation) == (name, name)
+    assert config == small_config("resnet20_cifar", activation=name, classifier_activation=name)
+    assert kr.config_from_dict({**config.to_dict(), "activation": alias}) == config
+    written = {"class_name": "function", "config": alias}
+    assert config.replace(classifier_activation=written) == config
+    assert Style(activation=alias) == Style(activation=name)
+
+
+def test_every_other_name_of_keras_is_known():
+    known = keras.src.activations.ALL_OBJECTS_DICT
+    assert {name: f.__name__ for name, f in known.items() if name != f.__name__} == ALIASES

@@ -156,3 +156,74 @@ def test_what_lies_outside_the_file_is_not_read(files, tmp_path):
             str(folder / "net.h5"), "model_weights/stem_conv/stem_conv/kernel"
         )
     refused(path, ("lies outside the file",))
+
+
+ATTENTIVE = SMALL.replace(attention="se", widths=(16, 16))
+
+
+def stirred(config, **options):
+    model = kr.create_model(config, **options)
+    rng = np.random.default_rng(1)
+    for weight in model.weights:
+        weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    return model
+
+
+def quantised(model, mode):
+    model.quantize(mode, filters=lambda layer: isinstance(layer, keras.layers.Dense))
+    return model
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_weights_of_a_quantised_network_are_refused_by_the_layer(name, mode, tmp_path):
+    write(quantised(stirred(SMALL), mode), tmp_path / name)
+    refused(tmp_path / name, (f"layer 'predictions' is quantised to {mode}",))
+    write(quantised(stirred(ATTENTIVE), mode), tmp_path / name)
+    with pytest.raises(kr.ConfigError, match=rf"/attention/\w+' is quantised to {mode}"):
+        kr.create_model(ATTENTIVE, include_top=False, weights=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_quantised_head_does_not_keep_the_body_from_being_read(name, tmp_path):
+    model = stirred(SMALL, layer_prefix="left_")
+    expected = {w.path.removeprefix("left_"): np.array(w) for w in model.weights}
+    model.quantize("int8", filters=lambda layer: layer.name == "left_predictions")
+    write(model, tmp_path / name)
+    prefix = "left_" if name.endswith(".weights.h5") else ""  # the file does not say it
+    body = kr.create_model(SMALL, include_top=False, weights=tmp_path / name, layer_prefix=prefix)
+    for weight in body.weights:
+        np.testing.assert_array_equal(weight, expected[weight.path.removeprefix(prefix)])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_policy_under_which_nothing_is_quantised_changes_nothing(name, tmp_path):
+    model = stirred(SMALL, dtype="int8_from_float32")
+    expected = {weight.path: np.asarray(weight) for weight in model.weights}
+    write(model, tmp_path / name)
+    for dtype in ("int8_from_float32", "float32"):
+        holds(kr.create_model(SMALL, weights=tmp_path / name, dtype=dtype), expected)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("layer", ["predictions", "stem_conv"])
+def test_an_adapted_kernel_is_read_with_its_adaptation(layer, name, tmp_path):
+    model = stirred(SMALL, layer_prefix="left_")
+    adapted = model.get_layer(f"left_{layer}")
+    adapted.enable_lora(2, lora_alpha=3)
+    adapted.lora_kernel_b.assign(np.full(adapted.lora_kernel_b.shape, 0.3))
+    write(model, tmp_path / name)
+    again = kr.create_model(SMALL, weights=tmp_path / name)
+    images = np.ones((1, 8, 8, 3), "float32")
+    np.testing.assert_allclose(model(images), again(images), atol=1e-6)
+    np.testing.assert_allclose(
+        again.get_layer(layer).kernel, adapted.kernel, atol=1e-6, err_msg="the kernel"
+    )
+
+
+def test_an_adaptation_of_unknown_weight_is_refused(tmp_path):
+    model = stirred(ATTENTIVE)
+    model.get_layer("stage1_block1/attention/reduce").enable_lora(2)
+    write(model, tmp_path / "net.h5")
+    with pytest.raises(kr.ConfigError, match=r"/attention/reduce' is adapted by LoRA.*\.keras"):
+        kr.create_model(ATTENTIVE, weights=tmp_path / "net.h5")

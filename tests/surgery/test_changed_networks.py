@@ -277,3 +277,20 @@ def test_weights_of_a_quantised_network_fit_no_other(models, tmp_path):
     models["int8"].save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(kr.ConfigError, match="`weights` do not fit"):
         kr.create_model(models["int8"].config, weights=tmp_path / "model.weights.h5")
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_no_weights_are_copied_from_or_to_a_quantised_network(models, mode):
+    plain = kr.create_model(models[mode].config)
+    before = plain.get_weights()
+    for model, start, name in ((plain, models[mode], "`start`"), (models[mode], plain, "`model`")):
+        with pytest.raises(kr.InputError, match=rf"{name}.*layer 'predictions' is quantised"):
+            copy_weights(model, start)
+    for one, other in zip(before, plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_no_weights_are_copied_to_an_adapted_network(models):
+    plain = kr.create_model(models["lora"].config)
+    with pytest.raises(kr.InputError, match=r"`model`.*'predictions' is adapted by LoRA"):
+        copy_weights(models["lora"], plain)

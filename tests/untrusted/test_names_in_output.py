@@ -5,7 +5,9 @@ import io
 import json
 import re
 import unicodedata
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,11 +59,13 @@ FORMULAS = [
     "+1+2",
     "-1+2",
     "@SUM(A1)",
-    "\t=1",
-    "\r=1",
-    "\n=1",
     "\uff1d1",
     '=HYPERLINK("x")',
+    # Names, even if they look like numbers.
+    "+5",
+    "-3",
+    "-0.5",
+    "-1e-7",
 ]
 
 
@@ -78,16 +82,26 @@ def test_headings_are_cells():
     assert csv_text([], ["=1+2"]) == "'=1+2\n"
 
 
-@pytest.mark.parametrize("number", ["-0.5", "+3", "-1e-7", "-1"])
+@pytest.mark.parametrize("number", [-0.5, -3, -1e-7, np.float32(-0.5), np.int64(-1)])
 def test_numbers_stay_numbers(number):
     assert csv_text([{"x": number}], ["x"]) == f"x\n{number}\n"
+
+
+@pytest.mark.parametrize("name", [EVIL, "\t=1", "\r=1", "\n=1", "a\r\nb", "\u2028", Path("-\x1b")])
+def test_nothing_that_a_terminal_obeys_is_in_a_cell(name):
+    text = csv_text([{"class": name, "x": 1}], ["class", "x"])
+    assert not OBEYED.search(text)
+    assert len(text.splitlines()) == 2
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert plain_cell(row["class"]) == printable(str(name))
+    assert not OBEYED.search(csv_text([], [name]))
 
 
 @given(st.text(alphabet=st.sampled_from("'=+-@\t ab,\"1")))
 def test_reading_is_the_inverse_of_writing(name):
     text = csv_text([{"class": name, "x": 1}], ["class", "x"])
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert plain_cell(rows[1][0]) == name
+    assert plain_cell(rows[1][0]) == printable(name)
 
 
 def test_class_weights_are_read_by_the_names_that_were_written(tmp_path):
