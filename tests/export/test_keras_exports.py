@@ -9,8 +9,8 @@ from tiers import matrix
 import keras_resnets as kr
 from keras_resnets import inference_function
 from keras_resnets.evaluation import open_model, run_evaluate
-from keras_resnets.models.raw_images import image_dtype
 from keras_resnets.layers.style import ACTIVATIONS
+from keras_resnets.models.raw_images import image_dtype
 
 pytestmark = pytest.mark.tensorflow
 
