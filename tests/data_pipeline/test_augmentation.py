@@ -321,6 +321,7 @@ def test_a_scaled_image_has_the_shorter_side_that_is_asked_for(sides, scale, see
     assert np.allclose(seen, expected, atol=0.1 * expected + 2)
 
 
+@pytest.mark.large
 def test_parts_are_cut_from_the_uncropped_originals(tmp_path):
     """Red, green and blue squares side by side: the central square shows only green."""
     for name in ("a", "b"):

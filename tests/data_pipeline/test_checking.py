@@ -63,6 +63,7 @@ def test_the_lines_fit_a_terminal(report):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.large
 def test_a_tfds_set_is_checked_too(digits):
     report = check_data(DataSettings())
     assert report["images"] == digits.sizes

@@ -188,6 +188,7 @@ def test_8_bit_models_are_given_and_give_real_values(quantised, model, images):
     np.testing.assert_allclose(answers * 256, np.rint(answers * 256))
 
 
+@pytest.mark.large
 def test_8_bit_probabilities_are_known_as_such(quantised, measured):
     one, other = measured, run_evaluate(quantised, DIGITS, print_fn=id)
     assert other["outputs"] == "probabilities"

@@ -124,7 +124,7 @@ def _assert_built_in_operations_only(path):
 
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float16"])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_models_of_16_bits_export(dtype, kind, make, images, tmp_path):
     model = make(dtype=dtype)
     EXPORTS[kind](model, tmp_path / kind, images)
@@ -221,7 +221,7 @@ def test_a_disagreement_is_an_error_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("kind", EXPORTS)
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_an_export_replaces_the_last_one(kind, make, images, tmp_path):
     for changes in ({}, {"classes": 3}):
         EXPORTS[kind](make(**changes), tmp_path / kind, images)
@@ -278,6 +278,7 @@ def _foreign(dtype):
 
 
 @pytest.mark.parametrize("kind", EXPORTS)
+@pytest.mark.sampled(1)
 def test_other_keras_models_export_too(kind, images, tmp_path):
     assert EXPORTS[kind](_foreign("float32"), tmp_path / kind, images).agreement == 1
 

@@ -133,6 +133,7 @@ def test_a_network_of_normalised_images_in_each_format(form, tmp_path):
     check_export(stirred(kr.create_model(small_config(KINDS[0]))), form, tmp_path, scale=1 / 255)
 
 
+@pytest.mark.large
 def test_an_input_signature_of_ones_own_is_kept(tiny_config, tmp_path):
     model = kr.create_model(tiny_config)
     floats = [keras.InputSpec(dtype="float32", shape=(1, *model.input_shape[1:]), name="pixels")]

@@ -218,6 +218,7 @@ class TestOnTensorFlow:
         assert len(strides) >= 2  # forwards, and the kernel's gradient
         assert all(stride == [1, 1, 1, 1] for stride in strides)
 
+    @pytest.mark.large
     def test_a_projection_trains_on_an_odd_batch(self):
         """The same, as it shows: in a process of its own, which it would bring down."""
         program = (

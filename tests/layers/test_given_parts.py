@@ -49,7 +49,7 @@ PARTS = {
 
 @pytest.mark.parametrize("how", ["called", "built", "new"])
 @pytest.mark.parametrize("argument, make, shape", PARTS.values(), ids=PARTS)
-@pytest.mark.sampled(11)
+@pytest.mark.sampled(6)
 def test_a_given_part_keeps_its_weights(argument, make, shape, how, tmp_path):
     part = make()
     if how == "called":

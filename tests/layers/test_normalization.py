@@ -164,6 +164,7 @@ def test_any_size_moves_the_statistics_alike(sides, momentum):
         ("synchronized", (2, 3, 4, 3), {"synchronized": True}, "float32"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_what_the_kernel_cannot_do_is_computed_by_the_stock_layer(why, shape, options, policy):
     layers = pair(shape, policy, **options)
     fused, stock = (run(layer, images(shape), True) for layer in layers)

@@ -31,7 +31,7 @@ def quantized_parts(model):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_attention_comes_back_quantised(mode, tmp_path):
     inputs = keras.Input((None, None, 8))
     layer = SqueezeExcite(0.5, name="attention")

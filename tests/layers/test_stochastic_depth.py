@@ -126,7 +126,7 @@ def test_the_paper_expects_40_of_54_blocks():
 
 
 @pytest.mark.parametrize("merge", [None, ScaledMerge(0.5, 2.0, name="merge")])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_a_dropped_branch_is_left_alone(merge):
     """Its statistics and its weights' gradients too; a living one is what it is without coins."""
     x = np.random.default_rng(0).standard_normal((4, 6, 6, 4)).astype("float32")

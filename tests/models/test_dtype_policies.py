@@ -71,6 +71,7 @@ def test_every_family_has_every_policy(name, policy):
 
 
 @pytest.mark.parametrize("dtype", [None, "bfloat16"])
+@pytest.mark.sampled(1)
 def test_a_global_map_of_policies_stays_as_it_is(dtype, tmp_path):
     model = reloaded(kr.create_model(SMALL, name="resnet"), tmp_path)
     before, policies = keras.config.dtype_policy(), policy_map()
@@ -163,7 +164,7 @@ PARTED = {
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("entry", [".*/conv1", ".*/(bn1|reduce|gate|conv)"])
 @pytest.mark.parametrize("config", PARTED.values(), ids=PARTED)
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_parts_of_other_policies_train_together(config, entry):
     model = kr.create_model(config, dtype=policy_map("mixed_bfloat16", {entry: "float32"}))
     found = computes_in(model)

@@ -120,6 +120,7 @@ def test_narrow_and_lesions_keep_the_head():
         pytest.param("tanh", "mean_logit", marks=pytest.mark.large),
     ],
 )
+@pytest.mark.large
 def test_ensembles_know_what_outputs_are(activation, combine):
     one, two = (made(BASE.replace(classifier_activation=activation), seed=s) for s in (0, 1))
     both = surgery.ensemble([one, two], combine=combine)

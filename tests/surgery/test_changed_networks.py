@@ -125,6 +125,7 @@ def test_kernels_adapted_by_lora_are_read_as_they_compute(models, reader, tmp_pa
 
 
 @pytest.mark.parametrize("reader", sorted(OTHERS))
+@pytest.mark.sampled(1)
 def test_what_makes_another_function_reads_the_adaptation_too(models, reader, tmp_path):
     """The same as of a network whose kernel is the sum."""
     merged = begun(models["lora"], tmp_path)
@@ -132,6 +133,7 @@ def test_what_makes_another_function_reads_the_adaptation_too(models, reader, tm
     assert apart(one, other, real_images(IMAGES, 3)) < 1e-5
 
 
+@pytest.mark.large
 def test_convolutions_inside_blocks_are_read_with_their_adaptation():
     model = hard_weights(small_model("se_resnet50"))
     block = model.get_layer("stage2_block1")
@@ -142,6 +144,7 @@ def test_convolutions_inside_blocks_are_read_with_their_adaptation():
     assert apart(model, deeper(model), images) < 1e-4
 
 
+@pytest.mark.large
 def test_a_plain_network_that_is_quantised_is_no_residual_one():
     model = small_model("plain20_cifar")
     quantize(model, "int8")
@@ -239,6 +242,7 @@ def test_a_check_leaves_no_trace():
     np.testing.assert_array_equal(*firsts)
 
 
+@pytest.mark.large
 def test_quantised_exports(models, tmp_path):
     """A SavedModel answers as the quantised model; TFLite has no such operations, which is said."""
     images = real_images(IMAGES, 3)

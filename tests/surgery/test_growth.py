@@ -62,6 +62,7 @@ def test_training_begins_where_it_was_and_reaches_every_weight(name, growth):
 
 
 @pytest.mark.parametrize("name", ["plain20_cifar", "resnet20_c_cifar"])
+@pytest.mark.sampled(1)
 def test_where_a_new_block_needs_statistics_it_is_exact_at_inference(name):
     model = network(name)
     new = deeper(model)

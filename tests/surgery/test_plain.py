@@ -202,6 +202,7 @@ def test_a_chain_that_was_trained_does_not_come_back():
         surgery.to_residual(plain, print_fn=None)
 
 
+@pytest.mark.large
 def test_residual_branches_train_on():
     """Every weight gets a gradient, and the loss goes down."""
     config = small_config("plain20_cifar", input_shape=(16, 16, 3))

@@ -33,7 +33,7 @@ def test_every_family_becomes_narrower(name):
 @pytest.mark.parametrize("criterion", ["l1", "scale"])
 @pytest.mark.parametrize("name", ["resnet20_cifar", "resnet50", "resnext50_32x4d", "wrn16_4_cifar",
                                   "densenet_bc_100_12_cifar"])  # fmt: skip
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_channels_that_do_nothing_are_the_ones_to_go(name, criterion):
     """A network with dead channels narrows to the same function, by either criterion."""
     small = kind_weights(kr.create_model(small_config(name, **LOGITS), dtype="float64"))

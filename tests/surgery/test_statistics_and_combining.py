@@ -47,6 +47,7 @@ def test_statistics_are_those_of_every_pixel(batch_size):
         np.testing.assert_array_equal(old, now)
 
 
+@pytest.mark.large
 def test_in_one_batch_training_and_inference_become_one():
     model = kind_weights(
         kr.create_model(small_config("preact_resnet50", **LOGITS), dtype="float64")

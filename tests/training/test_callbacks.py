@@ -148,7 +148,7 @@ def test_patience_needs_no_file(config, few_digits):
 
 
 @pytest.mark.parametrize("all_data", [False, True])
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_weights_that_the_last_step_has_ruined_are_no_checkpoint(
     all_data, config, few_digits, tmp_path
 ):

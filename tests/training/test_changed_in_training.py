@@ -31,7 +31,7 @@ def quantize(model):
 @pytest.mark.parametrize(
     "change, words", [(adapt, "adapted by LoRA"), (quantize, "quantised to int8")]
 )
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_by_a_callback(change, words, tiny_config, few_digits):
     with pytest.raises(InputError, match=f"the trained model must.*'predictions' is {words}"):
         train(tiny_config, few_digits, SETTINGS, until=1, callbacks=[Changing(change)])

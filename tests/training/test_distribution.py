@@ -188,12 +188,14 @@ def _assert_same(one, other):
         assert _difference(one, other, name) < 1e-5, name
 
 
+@pytest.mark.large
 def test_two_devices_train_as_one(mirrored):
     assert mirrored["devices"] == "mirrored: 2 replicas on CPU:0, CPU:1"
     assert mirrored["facts"] == [2, 1, 0]
     _assert_same(mirrored["synchronized"], mirrored["single"])
 
 
+@pytest.mark.large
 def test_without_synchronisation_they_do_not(mirrored):
     assert _difference(mirrored["unsynchronized"], mirrored["single"]) > 1e-3
 

@@ -64,6 +64,7 @@ def test_the_choice_is_overridden():
     assert (chosen.dtype, chosen.jit_compile) == ("mixed_float16", True)
 
 
+@pytest.mark.sampled(1)
 def test_a_model_is_compiled_as_chosen_and_it_is_said(network):
     said = []
     used = compile_for(

@@ -107,7 +107,7 @@ def test_a_folder_in_use_is_refused(tmp_path, tree):
     ],
     ids=["all data", "accumulate", "class weights", "sizes, mixup, ema"],
 )
-@pytest.mark.sampled(1)
+@pytest.mark.large
 def test_every_kind_of_training_can_be_timed(changes, digits):
     settings = CONSTANT.replace(epochs=2, **changes)
     found = rehearse(digits.adapt(NETWORK), digits, settings)

@@ -130,6 +130,7 @@ def test_hyperband_never_judges_before_epoch_four(epochs):
     assert len(proposals) == planned_trials(oracle)
 
 
+@pytest.mark.large
 def test_bayesian_learns_in_a_short_search():
     oracle, _ = propose("bayesian", trials=6)
     assert oracle.num_initial_points <= 3

@@ -68,6 +68,7 @@ def test_a_folder_deleted_under_way_is_one_line(moment, stage, tiny_space, tmp_p
     assert not folder.exists()
 
 
+@pytest.mark.large
 def test_the_summary_says_what_it_was_computed_with(whole, digits):
     found = whole[1]["environment"]
     assert set(found["versions"]) >= {"keras_resnets", "python", "keras", "tensorflow", "numpy"}
