@@ -246,21 +246,21 @@ def interrupted(start, run, tmp_path_factory):
     return home, rival, stopped, run(*SEARCH, cwd=home)
 
 
-@pytest.mark.large
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_code_130(interrupted):
     stopped = interrupted[2]
     assert stopped.code == 130
     assert stopped.err == "keras-resnets: interrupted; the same command resumes where it was\n"
 
 
-@pytest.mark.large
+@pytest.mark.slow
 def test_a_folder_in_use_is_refused(interrupted):
     rival = interrupted[1]
     assert (rival.code, rival.out, rival.err.count("\n")) == (2, "", 1)
     assert "run folder 'run' is in use by another process" in rival.err
 
 
-@pytest.mark.large
+@pytest.mark.slow
 def test_it_goes_on_to_the_same_end(interrupted, searched):
     last = interrupted[3].check()
     assert "\n3 of 3 trials are done\n" in last.out

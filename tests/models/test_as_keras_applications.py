@@ -100,7 +100,7 @@ def shaped(height, width, channels, data_format):
     return (channels, height, width) if data_format == "channels_first" else (height, width, channels)  # fmt: skip  # noqa: E501
 
 
-@every_network
+@every_kind
 @pytest.mark.parametrize("channels", [1, 4])
 def test_notop_variable_input_channels(make, width, data_format, channels):
     model = make(
@@ -109,7 +109,7 @@ def test_notop_variable_input_channels(make, width, data_format, channels):
     assert tuple(model.outputs[0].shape) == (None, *shaped(None, None, width, data_format))
 
 
-@every_network
+@every_kind
 def test_notop_custom_input_shape(make, width, data_format):
     model = make(weights=None, include_top=False, input_shape=shaped(123, 123, 3, data_format))
     sides = {16: 8, 32: 4}[_stride(model)]
@@ -123,7 +123,7 @@ def _stride(model):
     return stride
 
 
-@every_network
+@every_kind
 def test_notop_custom_input_tensor(make, width, data_format):
     image = keras.Input(shaped(200, 200, 4, data_format), name="custom_input")
     inputs = layers.Conv2D(3, (2, 2), padding="valid", strides=(2, 2))(image)
@@ -133,7 +133,7 @@ def test_notop_custom_input_tensor(make, width, data_format):
     assert model.input is image
 
 
-@every_network
+@every_kind
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_pooling(make, width, data_format, pooling):
     keras.config.set_image_data_format(data_format)
@@ -153,7 +153,7 @@ def test_classifier(make, width, data_format):
     assert model.name == inspect.signature(make).parameters["name"].default
 
 
-@every_network
+@every_kind
 def test_classes_activation_and_name(make, width, data_format):
     model = make(
         weights=None,

@@ -102,7 +102,7 @@ def test_logs_for_tensorboard_on_request(tmp_path):
     assert not (tmp_path / "run" / "best.keras").exists()
 
 
-@pytest.mark.large
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_run_goes_on(finished, tmp_path):
     """The system refuses files above a size, as a full disk would: the real error of its writes."""
     program = """

@@ -141,7 +141,7 @@ def test_bayesian_learns_in_a_short_search():
     ("tuner", "space"),
     [
         ("random", SearchSpace(final_survivals=(1.0,), learning_rates=(0.1, 0.1))),
-        ("bayesian", SMALL),
+        pytest.param("bayesian", SMALL, marks=pytest.mark.slow),
     ],
     ids=["random", "bayesian"],
 )
