@@ -1,8 +1,8 @@
 """Layers made in a network's style, and the base of the layers that are made of others."""
 
 import keras
-from keras import ops
 
+from keras_resnets.layers.activations import activation_function
 from keras_resnets.layers.convolution import SymmetricConv2D, he_normal
 from keras_resnets.layers.geometry import ConvSpec
 from keras_resnets.layers.navigation import get_layer, walk_layers
@@ -15,9 +15,7 @@ __all__ = ["Composite", "activate", "convolution", "decay", "normalization"]
 
 def activate(x, style: Style):
     """Return what a style's activation makes of a tensor."""
-    if style.activation == "relu":
-        return ops.relu(x)
-    return keras.activations.get(style.activation)(x)
+    return activation_function(style.activation)(x)
 
 
 def decay(style: Style, kernel: bool = True):

@@ -25,6 +25,7 @@ def test_runs_at_any_size(name):
 @pytest.mark.sampled(4)
 def test_gradient_reaches_every_weight(name):
     changes = {} if "densenet" in name else {"zero_init_residual": False}
+    keras.utils.set_random_seed(0)  # of few channels, all may be dead by chance
     model = small_model(name, weight_decay=0.0, **changes)
     # In inference mode no branch is dropped.
     found = gradients(model, images(4, 24, 24, 3), training=False)

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 from small_networks import small_config
+from tiers import matrix
 
 import keras_resnets as kr
+from keras_resnets.layers.activations import mish
 from keras_resnets.layers.style import ACTIVATIONS, ALIASES, Style
 
 NETWORKS = (
@@ -70,6 +72,29 @@ def test_saved_costed_and_described(name, activation, tmp_path):
     model.save(tmp_path / "net.keras")
     again = keras.saving.load_model(tmp_path / "net.keras")
     np.testing.assert_array_equal(np.asarray(again(images())), expected)
+
+
+@pytest.mark.parametrize("activation", matrix(sorted(ACTIVATIONS), ["mish", "gelu"]))
+def test_compiled_it_is_the_same(activation):
+    """TensorFlow's graph optimiser makes one operation of a normalisation and what follows it."""
+    config = small_config("resnet20_cifar", activation=activation)
+    model = kr.create_model(config)
+    expected = np.asarray(model(images()))
+    np.testing.assert_allclose(model.predict(images(), verbose=0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "dtype, within", [("float32", 1e-6), ("float64", 1e-14), ("float16", 2e-3)]
+)
+@pytest.mark.tensorflow  # JAX has no float64 by default
+@pytest.mark.parametrize(
+    "dtype, within", [("float32", 1e-6), ("float64", 1e-14), ("float16", 2e-3)]
+)
+def test_mish_is_keras_own(dtype, within):
+    x = np.concatenate([np.linspace(-30, 30, 121), [-1e4, 1e4, 0]]).astype(dtype)
+    ours, theirs = (np.asarray(f(x)).astype("float64") for f in (mish, keras.activations.mish))
+    np.testing.assert_allclose(ours, theirs, rtol=within, atol=within)
+    assert np.asarray(mish(x)).dtype == dtype
 
 
 def test_blocks_saved_before_there_was_a_choice_still_load():
