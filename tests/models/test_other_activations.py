@@ -83,9 +83,6 @@ def test_compiled_it_is_the_same(activation):
     np.testing.assert_allclose(model.predict(images(), verbose=0), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "dtype, within", [("float32", 1e-6), ("float64", 1e-14), ("float16", 2e-3)]
-)
 @pytest.mark.tensorflow  # JAX has no float64 by default
 @pytest.mark.parametrize(
     "dtype, within", [("float32", 1e-6), ("float64", 1e-14), ("float16", 2e-3)]
