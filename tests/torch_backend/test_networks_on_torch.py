@@ -6,7 +6,7 @@ And what is not: the exports and trainings by a recipe, which say so.
 import keras
 import numpy as np
 import pytest
-from gradients import gradients
+from gradients import check_reached
 from small_networks import FAMILIES, small_config, small_model
 from surgical import check_same, hard_weights, made
 
@@ -34,14 +34,12 @@ def values(model, batch, training=False):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_built_called_and_differentiated(name):
     changes = {} if "densenet" in name else {"zero_init_residual": False}
-    model = small_model(name, input_shape=(None, None, 3), weight_decay=0.0, **changes)
+    changes |= {"input_shape": (None, None, 3), "weight_decay": 0.0}
+    model = check_reached(lambda: small_model(name, **changes), images())
     for size in ((24, 24), (17, 33), (1, 1)):
         outputs = values(model, images(2, size))
         assert outputs.shape == (2, 5)
         np.testing.assert_allclose(outputs.sum(-1), 1, atol=1e-5)
-    for path, gradient in gradients(model, images()).items():
-        assert np.isfinite(gradient).all(), path
-        assert np.abs(gradient).max() > 0, path
 
 
 @pytest.mark.parametrize("name", FAMILIES)
