@@ -129,6 +129,7 @@ def test_layers_that_the_format_cannot_hold_are_refused(change, words, tmp_path)
     ],
     ids=["int8", "int4", "LoRA of the head", "LoRA of the stem"],
 )
+@pytest.mark.sampled(1)
 def test_quantised_and_adapted_networks_come_back(change, tmp_path):
     model = kr.create_model(ATTENTIVE)
     change(model)

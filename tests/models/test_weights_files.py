@@ -176,6 +176,7 @@ def quantised(model, mode):
 
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.sampled(1)
 def test_weights_of_a_quantised_network_are_refused_by_the_layer(name, mode, tmp_path):
     write(quantised(stirred(SMALL), mode), tmp_path / name)
     refused(tmp_path / name, (f"layer 'predictions' is quantised to {mode}",))
