@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-__all__ = ["activation_function", "mish"]
+__all__ = ["OWN", "activation_function", "mish"]
 
 
 @keras.saving.register_keras_serializable(package="keras_resnets")
@@ -32,10 +32,14 @@ def mish(x):
     return x * (number / (number + 2))
 
 
+OWN = {"mish": mish}
+"""Activations that are computed otherwise than by Keras' function of the name."""
+
+
 def activation_function(name: str):
     """Return the function of a block's activation.
 
     Args:
         name: One of `ACTIVATIONS`.
     """
-    return {"relu": ops.relu, "mish": mish}.get(name) or keras.activations.get(name)
+    return ops.relu if name == "relu" else keras.activations.get(OWN.get(name, name))

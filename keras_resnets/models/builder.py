@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_resnets.errors import ConfigError
-from keras_resnets.layers.activations import mish
+from keras_resnets.layers.activations import OWN
 from keras_resnets.layers.attention import SqueezeExcite
 from keras_resnets.layers.blocks import ResidualBlock, make_shortcut
 from keras_resnets.layers.dense import DenseBlockLayer, TransitionLayer
@@ -306,7 +306,7 @@ class _Builder:
         shared = self._named(f"{prefix}{name}{suffix}")
         if name == "relu":
             return keras.layers.ReLU(**shared)
-        return keras.layers.Activation(mish if name == "mish" else name, **shared)
+        return keras.layers.Activation(OWN.get(name, name), **shared)
 
     def residual_stages(self, x):
         """Add the blocks of a residual or plain network."""

@@ -72,9 +72,8 @@ def test_export_of_one_format(trained, call):
     call("export", f"{RUN}/model.keras", *arguments, cwd=home).check()
     names = {path.name for path in (home / "one").iterdir()}
     assert names == {"model.tflite", "summary.json"}
-    ended = call(
-        "evaluate", "one/model.tflite", cwd=home
-    ).check()  # the classes are known there too
+    # The classes are known there too.
+    ended = call("evaluate", "one/model.tflite", cwd=home).check()
     assert "276 images" in ended.out
 
 

@@ -50,15 +50,14 @@ def stirred(model):
     return model
 
 
-def check_export(model, form, folder, scale=1.0):
+def check_export(model, form, folder, scale=1.0, within=1e-5):
     path = exported(model, form, folder)
     shape = (3, *model.input_shape[1:])
     images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") * scale
     runnable = open_model(path)  # refuses what has more than one input or output
     assert runnable.dtype == image_dtype(model)
     expected = np.asarray(model(images))
-    # Fused otherwise, thirty layers of squeeze-and-excitation differ by some 1e-5.
-    np.testing.assert_allclose(runnable(images.astype(runnable.dtype)), expected, atol=1e-4)
+    np.testing.assert_allclose(runnable(images.astype(runnable.dtype)), expected, atol=within)
     return path
 
 
@@ -134,7 +133,10 @@ def test_what_onnx_cannot_compute_is_refused_before_it_is_written(tmp_path):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_network_in_each_format(name, form, tmp_path):
-    check_export(stirred(kr.create_model(small_config(name, **RAW))), form, tmp_path)
+    # Fused otherwise, its many layers with squeeze-and-excitation differ by 3e-5.
+    within = 1e-4 if name == "resnet_rs200" else 1e-5
+    model = stirred(kr.create_model(small_config(name, **RAW)))
+    check_export(model, form, tmp_path, within=within)
 
 
 @pytest.mark.large
