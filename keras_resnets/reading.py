@@ -80,11 +80,15 @@ def kind_of(path: str | Path) -> str | None:
     Raises:
         OSError: There is nothing at the path, or a link that leads nowhere.
     """
-    return _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
+    return _kind(os.stat(path).st_mode)
+
+
+def _kind(mode: int) -> str | None:
+    return _KINDS.get(stat.S_IFMT(mode))
 
 
 def _irregular(mode: int) -> str | None:
-    kind = _KINDS.get(stat.S_IFMT(mode))
+    kind = _kind(mode)
     return None if kind is None else f"it is {kind}, not a file"
 
 
